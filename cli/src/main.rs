@@ -1,0 +1,2 @@
+//! The seqslot command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Geometry of a snapshot segment (filled in below).

@@ -1,0 +1,166 @@
+//! A borrowed region, and safe access to single words of any [`Memory`].
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU8;
+
+use portable_atomic::{AtomicU32, Ordering};
+
+use crate::error::HeadError;
+use crate::memory::{Memory, Raw};
+
+/// Alignment that a region's first byte must have: a cache line.
+pub const REGION_ALIGN: usize = 64;
+
+/// A borrowed region: a static, an SRAM bank shared between two cores, a piece of somebody's allocator.
+///
+/// Shared memory is written behind the compiler's back, so the bytes are atomics: a region never makes a `&mut` of them.
+///
+/// ```
+/// use core::sync::atomic::AtomicU8;
+/// #[repr(align(64))]
+/// struct Bank([AtomicU8; 4096]);
+/// static BANK: Bank = Bank([const { AtomicU8::new(0) }; 4096]);
+/// let region = seqslot_core::Region::new(&BANK.0)?;
+/// assert_eq!(region.len(), 4096);
+/// # Ok::<(), seqslot_core::HeadError>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Region<'r> {
+    raw: Raw,
+    bytes: PhantomData<&'r [AtomicU8]>,
+}
+
+impl<'r> Region<'r> {
+    /// Wraps the bytes, after a check of their alignment.
+    ///
+    /// Everybody who shares the bytes must reach them through this library, or by 32-bit atomics: accesses of other widths
+    /// would race. (Within one Rust program that is so as long as nobody else uses the slice.)
+    ///
+    /// # Errors
+    /// [`HeadError::Misaligned`] if the first byte is not at a multiple of 64.
+    pub fn new(bytes: &'r [AtomicU8]) -> Result<Self, HeadError> {
+        let base = NonNull::from(bytes).cast::<u8>();
+        if !base.as_ptr().addr().is_multiple_of(REGION_ALIGN) {
+            return Err(HeadError::Misaligned);
+        }
+        // SAFETY: 1. valid for `bytes.len()` for 'r, which this value carries on; `AtomicU8` may be written through a shared
+        // reference. 2. checked above. 3. documented on this function. 4. a shared slice of atomics allows no `&mut`.
+        let raw = unsafe { Raw::new(base, bytes.len()) };
+        Ok(Self { raw, bytes: PhantomData })
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// True if there is no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// The memory handle; valid for `'r`.
+    #[must_use]
+    pub fn raw(&self) -> Raw {
+        self.raw
+    }
+}
+
+/// One 32-bit word of a memory: where it is was checked when this was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Word<'m, M> {
+    memory: &'m M,
+    at: usize,
+}
+
+impl<'m, M: Memory> Word<'m, M> {
+    /// The word at byte offset `at`.
+    ///
+    /// # Safety
+    ///
+    /// 1. `at` is a multiple of 4. 2. `at + 4 <= memory.len()`. 3. The memory is mapped as long as `memory` is borrowed.
+    /// 4. If the memory is mapped read-only, no method but `load` and `at` is called.
+    #[inline(always)]
+    pub(crate) unsafe fn new(memory: &'m M, at: usize) -> Self {
+        debug_assert!(at.is_multiple_of(4) && at + 4 <= memory.len());
+        Self { memory, at }
+    }
+
+    /// Its byte offset.
+    #[inline(always)]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Loads it.
+    #[inline(always)]
+    pub fn load(&self, order: Ordering) -> u32 {
+        // SAFETY: `new` duties 1 to 3.
+        unsafe { self.memory.load(self.at, order) }
+    }
+
+    /// Stores to it.
+    #[inline(always)]
+    pub fn store(&self, value: u32, order: Ordering) {
+        // SAFETY: `new` duties 1 to 4.
+        unsafe { self.memory.store(self.at, value, order) }
+    }
+
+    /// Stores with Release, then a full fence.
+    #[inline(always)]
+    pub fn store_fenced(&self, value: u32) {
+        // SAFETY: `new` duties 1 to 4.
+        unsafe { self.memory.store_fenced(self.at, value) }
+    }
+
+    /// The word for the platform's wait and wake.
+    #[inline(always)]
+    pub fn futex(&self) -> &'m AtomicU32 {
+        // SAFETY: `new` duties 1 to 3; the reference lives as long as the borrow of the memory.
+        unsafe { self.memory.futex(self.at) }
+    }
+}
+
+portable_atomic::cfg_has_atomic_cas! {
+use crate::memory::MemoryCas;
+
+impl<M: MemoryCas> Word<'_, M> {
+    /// Compare and exchange (strong); `Err` has the value found.
+    #[inline(always)]
+    pub fn compare_exchange(&self, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
+        // SAFETY: `new` duties 1 to 4.
+        unsafe { self.memory.compare_exchange(self.at, current, new, success, failure) }
+    }
+
+    /// Adds, wrapping; returns the previous value.
+    #[inline(always)]
+    pub fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        // SAFETY: `new` duties 1 to 4.
+        unsafe { self.memory.fetch_add(self.at, value, order) }
+    }
+
+    /// Sets bits; returns the previous value.
+    #[inline(always)]
+    pub fn fetch_or(&self, bits: u32, order: Ordering) -> u32 {
+        // SAFETY: `new` duties 1 to 4.
+        unsafe { self.memory.fetch_or(self.at, bits, order) }
+    }
+
+    /// Keeps only `bits`; returns the previous value.
+    #[inline(always)]
+    pub fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
+        // SAFETY: `new` duties 1 to 4.
+        unsafe { self.memory.fetch_and(self.at, bits, order) }
+    }
+
+    /// Keeps only `bits` with Release, then a full fence.
+    #[inline(always)]
+    pub fn and_fenced(&self, bits: u32) {
+        // SAFETY: `new` duties 1 to 4.
+        unsafe { self.memory.and_fenced(self.at, bits) }
+    }
+}
+}
