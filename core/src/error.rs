@@ -76,6 +76,8 @@ impl fmt::Display for OsError {
     }
 }
 
+impl core::error::Error for OsError {}
+
 #[cfg(feature = "defmt")]
 impl defmt::Format for OsError {
     fn format(&self, f: defmt::Formatter<'_>) {

@@ -1,0 +1,220 @@
+//! The control block of a simulated process: its events, its death, and which process a thread acts for.
+
+use core::cell::RefCell;
+use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex};
+
+use portable_atomic::{AtomicBool, AtomicU64, Ordering};
+use seqslot_core::Process;
+
+use crate::heap::Heap;
+use crate::trace::{Event, EventKind};
+use crate::world::{World, locked};
+
+/// No death is planned.
+const NEVER: u64 = u64::MAX;
+
+/// One process. Its flags are Relaxed throughout: in one thread program order carries them, and between threads a death
+/// that is noticed an access later is a death an access later; the locks it frees are under the world's mutex.
+pub(crate) struct Control {
+    /// Never used again, unlike a pid.
+    pub(crate) id: u64,
+    pub(crate) identity: Process,
+    /// The processes this one was forked from, eldest first.
+    pub(crate) ancestors: Vec<u64>,
+    events: AtomicU64,
+    die_at: AtomicU64,
+    dead: AtomicBool,
+    death: Mutex<Option<Died>>,
+    /// Memory for payload grants after death.
+    scratch: Mutex<Vec<Heap>>,
+}
+
+/// A simulated process died: before which of its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Died {
+    pid: u32,
+    number: u64,
+    event: Option<Event>,
+}
+
+impl Died {
+    /// Which of its counted events the process did not live to do: 1 is the first since it began.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The event it did not live to do; `None` if it was killed from outside.
+    #[must_use]
+    pub fn event(&self) -> Option<Event> {
+        self.event
+    }
+
+    /// Offset of that event (see [`Event::at`]); 0 if it was killed from outside.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.event.map_or(0, |event| event.at)
+    }
+}
+
+impl fmt::Display for Died {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.event {
+            Some(event) => write!(f, "process {} died before its event {}: {event}", self.pid, self.number),
+            None => write!(f, "process {} was killed before its event {}", self.pid, self.number),
+        }
+    }
+}
+
+impl core::error::Error for Died {}
+
+/// What a death unwinds with.
+struct ProcessDied(u64);
+
+thread_local! {
+    /// The processes this thread runs, innermost last; `None` where a wait's hook runs for others.
+    static RUNNING: RefCell<Vec<Option<Arc<Control>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The process that acts when `handle`'s process is asked to: the one this thread runs if it was forked from `handle`'s
+/// (a forked child uses what it inherited), else `handle`'s own.
+pub(crate) fn acting(handle: &Arc<Control>) -> Arc<Control> {
+    // `try_with`: handles may be dropped while the thread's locals are torn down.
+    RUNNING
+        .try_with(|running| running.borrow().last().cloned().flatten())
+        .ok()
+        .flatten()
+        .filter(|top| top.ancestors.contains(&handle.id))
+        .unwrap_or_else(|| Arc::clone(handle))
+}
+
+/// True if this thread is inside the unwinding of a simulated death.
+pub(crate) fn is_dying() -> bool {
+    RUNNING.try_with(|running| running.borrow().iter().flatten().any(|control| control.is_dead())).unwrap_or(false)
+}
+
+impl Control {
+    pub(crate) fn new(id: u64, identity: Process, ancestors: Vec<u64>) -> Self {
+        Self {
+            id,
+            identity,
+            ancestors,
+            events: AtomicU64::new(0),
+            die_at: AtomicU64::new(NEVER),
+            dead: AtomicBool::new(false),
+            death: Mutex::new(None),
+            scratch: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Plans the death before the `n`-th counted event from now.
+    pub(crate) fn die_before(&self, n: u64) {
+        self.die_at.store(self.events().saturating_add(n), Ordering::Relaxed);
+    }
+
+    /// Counts an event of this process. True: go on and do it. False: the process is dead, do nothing.
+    ///
+    /// Unwinds if the process dies here, or is dead already and still runs on this thread, unless the thread unwinds anyway.
+    pub(crate) fn event(&self, world: &World, kind: EventKind, at: usize, value: u32) -> bool {
+        let event = Event { pid: self.identity.pid, kind, at, value };
+        world.before_event(event);
+        if self.is_dead() {
+            self.unwind();
+            return false;
+        }
+        if kind.is_crash_point() {
+            let number = self.events.fetch_add(1, Ordering::Relaxed) + 1;
+            if number >= self.die_at.load(Ordering::Relaxed) {
+                self.bury(world, Some(event), number);
+                self.unwind();
+                return false;
+            }
+            world.record(event);
+        }
+        true
+    }
+
+    /// Marks the process dead and lets go of its locks. Not twice.
+    pub(crate) fn bury(&self, world: &World, event: Option<Event>, number: u64) {
+        if self.dead.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        *locked(&self.death) = Some(Died { pid: self.identity.pid, number, event });
+        world.free_locks_of(self.id);
+    }
+
+    /// Leaves the code of this process if it is dead and this thread is inside [`run`] for it.
+    pub(crate) fn unwind_if_dead(&self) {
+        if self.is_dead() {
+            self.unwind();
+        }
+    }
+
+    fn unwind(&self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let runs = RUNNING.with(|running| running.borrow().iter().flatten().any(|control| control.id == self.id));
+        if runs {
+            // Not `panic_any`: the hook has nothing to tell about a planned death.
+            resume_unwind(Box::new(ProcessDied(self.id)));
+        }
+    }
+
+    /// How it died.
+    fn death(&self) -> Option<Died> {
+        locked(&self.death).clone()
+    }
+
+    /// Memory of `len` bytes that nobody looks at, aligned to a page, valid as long as the process's control block.
+    pub(crate) fn scratch(&self, len: usize) -> *mut u8 {
+        let heap = Heap::new(len).expect("memory for a payload after death");
+        let base = heap.base();
+        locked(&self.scratch).push(heap);
+        base
+    }
+}
+
+/// Takes the innermost process off the thread's list, also by unwinding.
+pub(crate) struct Running;
+
+impl Running {
+    /// Until the value is dropped, the thread runs `control`, or, for `None`, nobody in particular.
+    pub(crate) fn enter(control: Option<&Arc<Control>>) -> Self {
+        RUNNING.with(|running| running.borrow_mut().push(control.cloned()));
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.with(|running| running.borrow_mut().pop());
+    }
+}
+
+/// Runs `body` as `control`, up to its end or the process's death.
+pub(crate) fn run<R>(control: &Arc<Control>, body: impl FnOnce() -> R) -> Result<R, Died> {
+    let running = Running::enter(Some(control));
+    let ended = catch_unwind(AssertUnwindSafe(body));
+    drop(running);
+    match ended {
+        Ok(result) => match control.death() {
+            None => Ok(result),
+            Some(died) => Err(died),
+        },
+        Err(payload) => match (payload.downcast_ref::<ProcessDied>(), control.death()) {
+            (Some(ProcessDied(id)), Some(died)) if *id == control.id => Err(died),
+            _ => resume_unwind(payload),
+        },
+    }
+}
