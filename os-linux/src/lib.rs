@@ -1,1 +1,44 @@
-//! Placeholder, replaced in this sitting.
+//! seqslot on Linux.
+//!
+//! [`Linux`] implements [`Os`](seqslot_core::Os) over named objects (`shm_open` and a flink file, see `seqslot-os-posix`),
+//! and makes sealed ones without a name ([`Linux::memfd`]) that are passed by descriptor.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`liveness`] | claims: OFD byte-range locks, each through a description of its own |
+//! | [`wait`] | wait and wake: shared futexes with bit masks |
+//! | [`clock`] | `CLOCK_MONOTONIC` |
+//! | [`process`] | pid, start time, pid namespace |
+//! | `object` | another open file description of an object |
+
+//!
+//! ```
+//! use seqslot_core::{Access, Mapping, Memory, ObjectSpec, Os};
+//! use seqslot_os_linux::Linux;
+//!
+//! let os = Linux::new();
+//! let path = std::env::temp_dir().join(format!("seqslot-doc-{}.flink", std::process::id()));
+//! let made = os.create(&path, ObjectSpec { len: 4096, reserve: true, group: false })?;
+//! let seen = os.open(&path, Access::ReadOnly)?;
+//! assert_eq!(seen.memory().len(), 4096);
+//! made.mapping.unlink()?;
+//! assert!(!path.exists());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![cfg(target_os = "linux")]
+#![deny(unsafe_code)]
+#![allow(clippy::result_large_err, reason = "errors carry their path inline: core has no heap, and none of this is on the data path")]
+
+#[allow(unsafe_code, reason = "clock_gettime")]
+pub mod clock;
+#[allow(unsafe_code, reason = "fcntl locks")]
+pub mod liveness;
+mod object;
+mod os;
+pub mod process;
+#[allow(unsafe_code, reason = "the futex system call")]
+pub mod wait;
+
+pub use liveness::OfdLocks;
+pub use os::{Linux, Mapping};
+pub use seqslot_os_posix::{Claim, RemoveError};

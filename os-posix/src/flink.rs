@@ -1,0 +1,224 @@
+//! The flink file: read and checked, locked, written whole or not at all.
+//!
+//! Cases, by what a process killed at that instant leaves:
+//!
+//! | after | left behind | what a later create does |
+//! |---|---|---|
+//! | the draft is made | `.<file>.seqslot-new`, unlocked | removes it, makes its own |
+//! | the draft is linked to the path | both names of one file | removes the draft's name; takes over the flink, which names no object |
+//! | the object is made, not yet owned | a flink and its object | takes over: removes the object, replaces the flink |
+//! | takeover: the old object is removed | a flink that names no object | takes over |
+//! | takeover: the draft is renamed | a flink that names no object | takes over |
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::marker::PhantomData;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use seqslot_core::OsError;
+
+use crate::call::{failed, user};
+use crate::fork::Claim;
+use crate::locking::Locking;
+use crate::name::{NAME_MAX, ObjectName, Place};
+use crate::object::{mode, set_mode};
+
+/// Why there is no flink to work with.
+#[derive(Debug)]
+pub(crate) enum FlinkFault {
+    /// Nothing has the path.
+    Missing,
+    /// Something that is not a flink has it.
+    Foreign,
+    /// A system call failed.
+    Os(OsError),
+}
+
+/// A flink that was read: its file and what it names.
+#[derive(Debug)]
+pub(crate) struct Flink {
+    file: File,
+    pub(crate) name: ObjectName,
+}
+
+impl Flink {
+    /// Opens and reads the flink, for writing too if it is to be locked. A link at the path is not followed; anything but
+    /// a small plain file is not even opened.
+    pub(crate) fn open(place: &Place, lockable: bool) -> Result<Self, FlinkFault> {
+        let wrong = |call, error: &std::io::Error| match (error.kind(), error.raw_os_error()) {
+            (ErrorKind::NotFound, _) => FlinkFault::Missing,
+            // ELOOP: a link; the others: it became something else since the look.
+            (_, Some(libc::ELOOP | libc::EISDIR | libc::ENXIO)) => FlinkFault::Foreign,
+            _ => FlinkFault::Os(failed(call, error, place.text())),
+        };
+        let small = |meta: &fs::Metadata| meta.is_file() && (2..=NAME_MAX as u64).contains(&meta.len());
+        let before = fs::symlink_metadata(place.path()).map_err(|e| wrong("lstat", &e))?;
+        if !small(&before) {
+            return Err(FlinkFault::Foreign);
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(lockable).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let file = options.open(place.path()).map_err(|e| wrong("open", &e))?;
+        if !small(&file.metadata().map_err(|e| wrong("fstat", &e))?) {
+            return Err(FlinkFault::Foreign);
+        }
+        let mut bytes = [0; NAME_MAX + 1];
+        let len = file.read_at(&mut bytes, 0).map_err(|e| wrong("pread", &e))?;
+        let name = ObjectName::parse(&bytes[..len]).ok_or(FlinkFault::Foreign)?;
+        Ok(Self { file, name })
+    }
+
+    /// Whether it belongs to the caller or to root.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| meta.uid() == user() || meta.uid() == 0)
+    }
+
+    /// Locks it, without waiting; `None` if somebody has it locked. It must have been opened lockable.
+    pub(crate) fn try_lock<L: Locking>(self, place: &Place) -> Result<Option<Locked>, OsError> {
+        let lock = Claim::keep(self.file.into(), L::unlock, place.text())?;
+        Ok(L::try_lock_file(lock.as_fd(), place.text())?.then_some(Locked { lock, name: self.name }))
+    }
+}
+
+/// A flink that nobody else can replace or remove.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    lock: Claim,
+    pub(crate) name: ObjectName,
+}
+
+impl Locked {
+    /// Whether the path still names the file that was locked.
+    pub(crate) fn is_current(&self, place: &Place) -> Result<bool, OsError> {
+        is_named(&self.lock, place.path(), place.text())
+    }
+
+    /// Removes the flink, if it is still the one that was locked.
+    pub(crate) fn remove(&self, place: &Place) -> Result<(), OsError> {
+        if !self.is_current(place)? {
+            return Ok(());
+        }
+        fs::remove_file(place.path()).map_err(|e| failed("unlink", &e, place.text()))
+    }
+}
+
+/// Whether `path` names the file behind `lock`.
+fn is_named(lock: &Claim, path: &std::path::Path, label: &str) -> Result<bool, OsError> {
+    let copy = lock.as_fd().try_clone_to_owned().map_err(|e| failed("fcntl(F_DUPFD_CLOEXEC)", &e, label))?;
+    let held = File::from(copy).metadata().map_err(|e| failed("fstat", &e, label))?;
+    match fs::symlink_metadata(path) {
+        Ok(now) => Ok((now.dev(), now.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("lstat", &error, label)),
+    }
+}
+
+/// A flink that is written and locked, and not yet at its path. Dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct Draft<L: Locking> {
+    path: PathBuf,
+    locked: Option<Locked>,
+    _locking: PhantomData<L>,
+}
+
+/// How drafting ended without a draft.
+#[derive(Debug)]
+pub(crate) enum DraftFault {
+    /// Somebody else is drafting the same flink.
+    Busy,
+    /// A system call failed.
+    Os(OsError),
+}
+
+impl From<OsError> for DraftFault {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}
+
+impl<L: Locking> Draft<L> {
+    /// How often the draft's name is tried while others come and go.
+    const TRIES: u32 = 100;
+
+    /// Writes a flink that names `name` beside `place`. There is one name for drafts, so that the dead leave at most one.
+    pub(crate) fn write(place: &Place, name: &ObjectName, group: bool) -> Result<Self, DraftFault> {
+        let path = place.beside("seqslot-new");
+        let label = path.to_str().unwrap_or(place.text());
+        for _ in 0..Self::TRIES {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true).mode(mode(group)).custom_flags(libc::O_NOFOLLOW);
+            let mut file = match options.open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    Self::remove_dead(&path, label)?;
+                    continue;
+                }
+                Err(error) => return Err(failed("open", &error, label).into()),
+            };
+            let written = file.write_all(name.text().as_bytes()).map_err(|e| failed("write", &e, label));
+            let written = written.and_then(|()| set_mode(&file, mode(group), label));
+            let lock = Claim::keep(file.into(), L::unlock, label)?;
+            if !L::try_lock_file(lock.as_fd(), label)? || !is_named(&lock, &path, label)? {
+                // Taken for a dead one's, between the opening and the lock.
+                continue;
+            }
+            let draft = Self { path: path.clone(), locked: Some(Locked { lock, name: name.clone() }), _locking: PhantomData };
+            // An error here drops the draft, which removes it.
+            written?;
+            return Ok(draft);
+        }
+        Err(DraftFault::Busy)
+    }
+
+    /// Removes a draft that nobody has locked.
+    fn remove_dead(path: &std::path::Path, label: &str) -> Result<(), DraftFault> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let file = match options.open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed("open", &error, label).into()),
+        };
+        let lock = Claim::keep(file.into(), L::unlock, label)?;
+        if !L::try_lock_file(lock.as_fd(), label)? {
+            return Err(DraftFault::Busy);
+        }
+        if is_named(&lock, path, label)? {
+            fs::remove_file(path).map_err(|e| failed("unlink", &e, label))?;
+        }
+        Ok(())
+    }
+
+    /// Puts it at `place` if nothing is there. The draft comes back if something is.
+    pub(crate) fn publish(mut self, place: &Place) -> Result<Result<Locked, Self>, OsError> {
+        match fs::hard_link(&self.path, place.path()) {
+            Ok(()) => Ok(match self.locked.take() {
+                Some(locked) => {
+                    // The name of the draft is not needed any more; left behind, it is removed by the next create.
+                    let _ = fs::remove_file(&self.path);
+                    Ok(locked)
+                }
+                None => Err(self),
+            }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Err(self)),
+            Err(error) => Err(failed("link", &error, place.text())),
+        }
+    }
+
+    /// Puts it at `place` over the flink that is there, which the caller has locked.
+    pub(crate) fn replace(mut self, place: &Place) -> Result<Option<Locked>, OsError> {
+        fs::rename(&self.path, place.path()).map_err(|e| failed("rename", &e, place.text()))?;
+        Ok(self.locked.take())
+    }
+}
+
+impl<L: Locking> Drop for Draft<L> {
+    fn drop(&mut self) {
+        // Still locked, so the name is this draft's; the lock goes after it.
+        if self.locked.is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Shared memory objects: made, opened, sized; whether to trust them; who owns them.
+
+use std::fs::{File, Metadata, Permissions};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use seqslot_core::layout::control::{ENTRY_PID, OWNER_AT};
+use seqslot_core::{Access, ObjectSpec, OpenFault, OsError};
+
+use crate::call::{failed, in_group, user};
+use crate::map::Map;
+use crate::name::{ObjectName, Place};
+
+/// What `shm_open` gets besides the access: no inheritance by exec, no links.
+#[cfg(not(target_os = "macos"))]
+const FLAGS: i32 = libc::O_CLOEXEC | libc::O_NOFOLLOW;
+/// There the kernel knows neither flag for objects, and closes them on exec by itself.
+#[cfg(target_os = "macos")]
+const FLAGS: i32 = 0;
+
+/// The bits of a mode that say what kind of file it is, and the kind that is plain; the same numbers on every platform.
+const FILE_TYPE: u32 = 0o170_000;
+const PLAIN_FILE: u32 = 0o100_000;
+
+/// An open object: its descriptor, which holds no lock, and where it came from.
+#[derive(Debug)]
+pub struct Object {
+    file: File,
+    named: Option<(Place, ObjectName)>,
+    access: Access,
+}
+
+impl Object {
+    /// Makes the object `name` with `spec`'s length and mode. Its length goes from 0 to the whole in one step, after the
+    /// memory is reserved.
+    ///
+    /// # Errors
+    /// The call that failed: `shm_open`, `fchmod`, `fallocate` (ENOSPC: /dev/shm is full), `ftruncate`. If the object had been made, it is
+    /// gone again.
+    pub fn create(place: &Place, name: &ObjectName, spec: ObjectSpec) -> Result<Self, OsError> {
+        let mode = mode(spec.group);
+        let file = shm_open(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode).map_err(|e| failed("shm_open", &e, name.text()))?;
+        let object = Self { file, named: Some((place.clone(), name.clone())), access: Access::ReadWrite };
+        match set_mode(&object.file, mode, name.text()).and_then(|()| object.resize(spec)) {
+            Ok(()) => Ok(object),
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = unlink(name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the object that the flink at `place` names; `None` if there is no such object.
+    ///
+    /// # Errors
+    /// `shm_open` failed otherwise.
+    pub fn open(place: &Place, name: &ObjectName, access: Access) -> Result<Option<Self>, OsError> {
+        let flags = match access {
+            Access::ReadOnly => libc::O_RDONLY,
+            Access::ReadWrite => libc::O_RDWR,
+        };
+        match shm_open(name, flags, 0) {
+            Ok(file) => Ok(Some(Self { file, named: Some((place.clone(), name.clone())), access })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("shm_open", &error, name.text())),
+        }
+    }
+
+    /// An object that came as a descriptor and has no name.
+    #[must_use]
+    pub fn nameless(fd: OwnedFd, access: Access) -> Self {
+        Self { file: File::from(fd), named: None, access }
+    }
+
+    /// Gives a new, empty object its length, and its memory if asked for.
+    ///
+    /// # Errors
+    /// `fallocate` or `ftruncate` failed.
+    pub fn resize(&self, spec: ObjectSpec) -> Result<(), OsError> {
+        let len = u64::try_from(spec.len).map_err(|_| OsError::new("ftruncate", libc::EFBIG, self.label()))?;
+        if spec.reserve {
+            reserve(&self.file, len, self.label())?;
+        }
+        self.file.set_len(len).map_err(|e| failed("ftruncate", &e, self.label()))
+    }
+
+    /// Maps it whole, whatever length it has at this moment; `None` if it has none.
+    ///
+    /// # Errors
+    /// `fstat` or `mmap` failed.
+    pub fn map(&self) -> Result<Option<Map>, OsError> {
+        let len = usize::try_from(self.status()?.len()).map_err(|_| OsError::new("mmap", libc::ENOMEM, self.label()))?;
+        if len == 0 {
+            return Ok(None);
+        }
+        Map::shared(self.file.as_fd(), len, self.access, self.label()).map(Some)
+    }
+
+    /// Checks that nobody but its owner, root, or a group that we are in can write it, and that the owner is us, root, or in that group.
+    ///
+    /// # Errors
+    /// [`OpenFault::Untrusted`], or `fstat` failed.
+    pub fn check_trust(&self) -> Result<(), OpenFault> {
+        let status = self.status().map_err(OpenFault::Os)?;
+        if is_trusted(status.uid(), status.gid(), status.mode()) {
+            return Ok(());
+        }
+        Err(OpenFault::Untrusted { uid: status.uid(), mode: status.mode() & 0o7777 })
+    }
+
+    /// The process number in the owner's registry entry; 0 if it cannot be read. What a peer wrote, for people.
+    #[must_use]
+    pub fn owner_pid(&self) -> u32 {
+        self.peek(OWNER_AT + ENTRY_PID).unwrap_or(0)
+    }
+
+    /// Reads a word without mapping, so that a file that is cut meanwhile is no fault.
+    #[cfg(not(target_os = "macos"))]
+    fn peek(&self, at: usize) -> Option<u32> {
+        let mut word = [0; 4];
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, &mut word, at as u64).ok()?;
+        Some(u32::from_ne_bytes(word))
+    }
+
+    /// Objects cannot be read there otherwise; nor can they be cut.
+    #[cfg(target_os = "macos")]
+    fn peek(&self, at: usize) -> Option<u32> {
+        use seqslot_core::{Memory, Ordering, Raw};
+        let map = self.map().ok()??;
+        if at + 4 > map.len() {
+            return None;
+        }
+        // SAFETY: base and length of a mapping that outlives the value; page-aligned; read once, atomically; no `&mut` exists.
+        let memory = unsafe { Raw::new(map.base(), map.len()) };
+        // SAFETY: `at` is a multiple of 4, inside by the check above, and the mapping is still there.
+        Some(unsafe { memory.load(at, Ordering::Relaxed) })
+    }
+
+    /// What the kernel says about it.
+    ///
+    /// # Errors
+    /// `fstat` failed.
+    pub fn status(&self) -> Result<Metadata, OsError> {
+        self.file.metadata().map_err(|e| failed("fstat", &e, self.label()))
+    }
+
+    /// Its name and the place of its flink; `None` for an object without a name.
+    #[must_use]
+    pub fn named(&self) -> Option<(&Place, &ObjectName)> {
+        self.named.as_ref().map(|(place, name)| (place, name))
+    }
+
+    /// How it was opened.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// What errors call it: the path of its flink, or `memfd`.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.named.as_ref().map_or("memfd", |(place, _)| place.text())
+    }
+}
+
+impl AsFd for Object {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Mode of flinks and objects.
+pub(crate) fn mode(group: bool) -> u32 {
+    if group { 0o660 } else { 0o600 }
+}
+
+/// Sets the mode where the process's mask has taken bits away.
+pub(crate) fn set_mode(file: &File, mode: u32, label: &str) -> Result<(), OsError> {
+    let status = file.metadata().map_err(|e| failed("fstat", &e, label))?;
+    if status.mode() & 0o777 == mode {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(mode)).map_err(|e| failed("fchmod", &e, label))
+}
+
+/// Takes a name away; a name that is not there is no error.
+///
+/// # Errors
+/// `shm_unlink` failed.
+pub fn unlink(name: &ObjectName) -> Result<(), OsError> {
+    // SAFETY: a string that ends with NUL and lives through the call.
+    if unsafe { libc::shm_unlink(name.raw().as_ptr()) } == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(failed("shm_unlink", &error, name.text())) }
+}
+
+/// The object, which must be memory or a plain file and not, say, the directory of all objects.
+fn shm_open(name: &ObjectName, flags: i32, mode: u32) -> std::io::Result<File> {
+    #[cfg(not(target_os = "macos"))]
+    let mode: libc::mode_t = mode;
+    let fd = loop {
+        // SAFETY: a string that ends with NUL and lives through the call.
+        let fd = unsafe { libc::shm_open(name.raw().as_ptr(), flags | FLAGS, mode) };
+        if fd >= 0 {
+            break fd;
+        }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    };
+    // SAFETY: a descriptor that was just opened and that nobody else has.
+    let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    // macOS gives objects no file type at all.
+    let kind = file.metadata()?.mode() & FILE_TYPE;
+    if kind == 0 || kind == PLAIN_FILE { Ok(file) } else { Err(std::io::Error::from_raw_os_error(libc::EINVAL)) }
+}
+
+fn is_trusted(uid: u32, gid: u32, mode: u32) -> bool {
+    let ours = uid == user() || uid == 0 || (mode & 0o060 == 0o060 && in_group(gid));
+    ours && mode & 0o002 == 0
+}
+
+/// Reserves memory beyond the end of the file, in steps, so that a signal in one does not undo them all.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
+    const STEP: u64 = 64 << 20;
+    let mut at = 0;
+    while at < len {
+        let step = STEP.min(len - at);
+        let (Ok(from), Ok(count)) = (libc::off_t::try_from(at), libc::off_t::try_from(step)) else {
+            return Err(OsError::new("fallocate", libc::EFBIG, label));
+        };
+        // SAFETY: an open descriptor and numbers.
+        if unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, from, count) } == 0 {
+            at += step;
+            continue;
+        }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(failed("fallocate", &error, label));
+        }
+    }
+    Ok(())
+}
+
+/// Objects are anonymous memory there and cannot be reserved; nor is there a file system that could be full.
+#[cfg(not(target_os = "linux"))]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature everywhere")]
+fn reserve(_file: &File, _len: u64, _label: &str) -> Result<(), OsError> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_us_root_and_our_groups_are_trusted() {
+        let me = user();
+        let other = me.wrapping_add(12_345).max(1);
+        // SAFETY: takes nothing, cannot fail.
+        let group = unsafe { libc::getegid() };
+        assert!(is_trusted(me, group, 0o600));
+        assert!(is_trusted(0, group.wrapping_add(999), 0o600));
+        assert!(!is_trusted(other, group, 0o600));
+        assert!(is_trusted(other, group, 0o660));
+        assert!(!is_trusted(other, group, 0o640));
+        assert!(!is_trusted(other, group.wrapping_add(999), 0o660));
+        assert!(!is_trusted(me, group, 0o602));
+    }
+}
