@@ -201,6 +201,8 @@ errors! {
         RegionTooShort { len: u64, needed: u64 } => Misuse, "the region has {len} bytes, the segment needs {needed}";
         /// The region does not start at a multiple of 64.
         Misaligned => Misuse, "the region must start at a multiple of 64 bytes";
+        /// The configuration is not for values of the handle's type.
+        TypeMismatch => Misuse, "the configuration is for values of another size than the type's";
         /// A living owner has the name.
         AlreadyExists { pid: u32 } => Contention, "the segment exists and its owner (process {pid}) is alive; stop it, choose another path, or attach";
         /// Somebody is creating or taking over the same name at this moment.
@@ -243,6 +245,8 @@ errors! {
         NotASegment => Corruption, "the path is not a segment's name file";
         /// The object belongs to another user, or others may write it.
         Untrusted { uid: u32, mode: u32 } => Corruption, "the object belongs to user {uid} with mode {mode:o}: not trusted";
+        /// A living process has the one writer's entry of the snapshot.
+        Taken { pid: u32 } => Contention, "the segment's writer (process {pid}) is alive; stop it first";
         /// The bytes are not a segment that this library reads.
         Head(error: HeadError) => Corruption, "{error}";
         /// A system call failed.
@@ -314,6 +318,39 @@ errors! {
     }
 }
 
+/// Why a sample was not published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SendError {
+    /// No slot was loaned.
+    Loan(LoanError),
+    /// The loan was not committed.
+    Commit(CommitError),
+}
+
+impl SendError {
+    /// What kind of error this is.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Loan(error) => error.cause(),
+            Self::Commit(error) => error.cause(),
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loan(error) => error.fmt(f),
+            Self::Commit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
 errors! {
     /// Why no sample was taken.
     TakeError {
@@ -321,6 +358,8 @@ errors! {
         Closed => Contention, "the stream has ended: every writer closed and everything was read";
         /// The last writer died without closing, and everything it committed was read.
         WriterDied => Contention, "the writer died; everything it committed was read";
+        /// No writer is attached, none ever was, and the segment's creator is gone.
+        PeersGone => Contention, "no writer ever came, and the segment's creator is gone";
         /// This reader was evicted; join again.
         Evicted => Contention, "this reader was evicted; join again";
         /// Nothing came in time.
@@ -329,6 +368,16 @@ errors! {
         Forked => Misuse, "the handle belongs to the parent process; attach anew after fork";
         /// A peer wrote a size larger than the slot; the sample was skipped and marked read.
         BadSize { size: u32, capacity: u32 } => Corruption, "a sample claims {size} bytes in a slot of {capacity}; it was skipped";
+    }
+}
+
+errors! {
+    /// Why a snapshot was not published.
+    PublishError {
+        /// The bytes are not as many as a value has.
+        SizeMismatch { len: usize, expected: u32 } => Misuse, "{len} bytes given, the segment's values have {expected}";
+        /// The handle was inherited by a fork; attach anew in the child.
+        Forked => Misuse, "the writer belongs to the parent process; attach anew after fork";
     }
 }
 

@@ -17,6 +17,7 @@ mod memory;
 mod os;
 #[allow(unsafe_code, reason = "bounds are established here")]
 mod region;
+mod snapshot;
 
 pub use error::*;
 pub use index::*;
@@ -24,3 +25,4 @@ pub use memory::*;
 pub use os::*;
 pub use portable_atomic::{AtomicU32, Ordering};
 pub use region::*;
+pub use snapshot::*;

@@ -1,0 +1,101 @@
+//! What a snapshot segment is asked to be.
+
+use super::value::SnapshotValue;
+use crate::error::GeometryError;
+use crate::layout::head::FLAG_ALWAYS_WAKE;
+use crate::layout::snapshot::{BUFFERS_MIN, SnapshotShape};
+
+/// The properties of a new snapshot segment; they are fixed when it is made.
+///
+/// ```
+/// use seqslot_core::SnapshotConfig;
+/// let pose = SnapshotConfig::of::<[f64; 7]>().buffers(4);
+/// let blob = SnapshotConfig::bytes(1024).sparse(true);
+/// # let _ = (pose, blob);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct SnapshotConfig {
+    capacity: usize,
+    buffers: u32,
+    align: usize,
+    type_hash: [u8; 16],
+    pub(super) instance: [u8; 16],
+    pub(super) group: bool,
+    pub(super) sparse: bool,
+    always_wake: bool,
+}
+
+impl SnapshotConfig {
+    /// For values of type `T`.
+    pub fn of<T: SnapshotValue>() -> Self {
+        Self { align: T::align(), ..Self::bytes(size_of::<T>()) }
+    }
+
+    /// For values of `len` bytes.
+    pub fn bytes(len: usize) -> Self {
+        Self {
+            capacity: len,
+            buffers: BUFFERS_MIN,
+            align: 1,
+            type_hash: [0; 16],
+            instance: [0; 16],
+            group: false,
+            sparse: false,
+            always_wake: false,
+        }
+    }
+
+    /// How many buffers: a power of two from 2 (the default) to 64. More make it rarer that a fast writer overtakes a slow reader.
+    pub fn buffers(self, buffers: u32) -> Self {
+        Self { buffers, ..self }
+    }
+
+    /// Alignment of the values in the segment: a power of two up to 4096; 16 at least is used.
+    pub fn align(self, align: usize) -> Self {
+        Self { align, ..self }
+    }
+
+    /// Identity of the values' type, which readers can ask to be the same; all zero (the default) stands for none.
+    pub fn type_hash(self, type_hash: [u8; 16]) -> Self {
+        Self { type_hash, ..self }
+    }
+
+    /// Identity of the segment itself, where there is no operating system to make one up.
+    pub fn instance(self, instance: [u8; 16]) -> Self {
+        Self { instance, ..self }
+    }
+
+    /// Let the creator's group in as well.
+    pub fn group(self, group: bool) -> Self {
+        Self { group, ..self }
+    }
+
+    /// Do not reserve the memory: a full system is then a fault at first use, not an error at create.
+    pub fn sparse(self, sparse: bool) -> Self {
+        Self { sparse, ..self }
+    }
+
+    /// Let the writer wake waiting readers at every publication (one system call each), so that
+    /// [`wait_newer`](super::SnapshotReader::wait_newer) sleeps on the segment. Readers map it read-only and cannot tell that they wait;
+    /// without this they look in growing steps.
+    pub fn always_wake(self, always_wake: bool) -> Self {
+        Self { always_wake, ..self }
+    }
+
+    /// The type hash asked for.
+    pub(super) fn hash(&self) -> [u8; 16] {
+        self.type_hash
+    }
+
+    /// The shape asked for.
+    pub(super) fn shape(&self) -> Result<SnapshotShape, GeometryError> {
+        let capacity = u32::try_from(self.capacity)
+            .map_err(|_| GeometryError::CapacityOverflow { capacity: self.capacity as u64, max: crate::layout::slots::CAPACITY_MAX })?;
+        let align = u32::try_from(self.align).map_err(|_| GeometryError::Align { align: u32::MAX })?;
+        // The least payload offset serves every alignment up to it.
+        let align = if align.is_power_of_two() { align.max(16) } else { align };
+        let flags = if self.always_wake { FLAG_ALWAYS_WAKE } else { 0 };
+        Ok(SnapshotShape { buffers: self.buffers, capacity, align, flags })
+    }
+}
