@@ -47,6 +47,8 @@
 #![deny(unsafe_code)]
 #![allow(clippy::result_large_err, reason = "the errors are those of seqslot-core: a failed system call carries its object's name")]
 
+#[allow(unsafe_code, reason = "looks at words of mapped memory")]
+pub mod conformance;
 mod fault;
 #[allow(unsafe_code, reason = "owns the objects' memory")]
 mod heap;
