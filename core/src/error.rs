@@ -42,6 +42,12 @@ impl OsError {
         Self { call, errno, object: kept }
     }
 
+    /// Always [`Cause::Os`].
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        Cause::Os
+    }
+
     /// Name of the system call.
     #[must_use]
     pub fn call(&self) -> &'static str {
@@ -85,6 +91,16 @@ impl defmt::Format for OsError {
     }
 }
 
+/// The cause of a variant: its own, or that of the error inside.
+macro_rules! cause {
+    ($cause:ident) => {
+        Cause::$cause
+    };
+    ($cause:ident, $inner:ident) => {
+        $inner.cause()
+    };
+}
+
 /// Declares an error enum with its texts and causes in one table.
 macro_rules! errors {
     ($(#[$meta:meta])* $name:ident { $( $(#[$vmeta:meta])* $variant:ident $( { $($field:ident : $ftype:ty),* } )? $( ( $inner:ident : $itype:ty ) )? => $cause:ident, $text:literal $(, $arg:expr)* ; )* }) => {
@@ -98,7 +114,7 @@ macro_rules! errors {
             /// What kind of error this is.
             #[must_use]
             pub fn cause(&self) -> Cause {
-                match self { $( Self::$variant $( { $($field: _),* } )? $( ( $inner ) )? => { $( let _ = $inner; )? Cause::$cause } )* }
+                match self { $( Self::$variant $( { $($field: _),* } )? $( ( $inner ) )? => cause!($cause $(, $inner)?), )* }
             }
         }
 

@@ -75,12 +75,6 @@ pub(crate) const fn first_bits(count: u32) -> u32 {
     if count >= 32 { u32::MAX } else { (1 << count) - 1 }
 }
 
-/// True if position or generation `a` is before `b` on the circle of 32 bits, where they are less than 2^31 apart.
-#[inline(always)]
-pub(crate) const fn is_before(a: u32, b: u32) -> bool {
-    (a.wrapping_sub(b) as i32) < 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,12 +91,5 @@ mod tests {
         assert!(bits(0b1010_0001).eq([0, 5, 7]));
         assert_eq!(bits(0).count(), 0);
         assert_eq!(bits(u32::MAX).count(), 32);
-    }
-
-    #[test]
-    fn order_on_the_circle_survives_the_wrap() {
-        assert!(is_before(u32::MAX, 3));
-        assert!(!is_before(3, u32::MAX));
-        assert!(!is_before(7, 7));
     }
 }

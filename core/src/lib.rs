@@ -1,4 +1,14 @@
-//! The core of seqslot.
+//! seqslot's core: slots and snapshots over raw shared regions, without an operating system and without a heap.
+//!
+//! - [`Segment`], [`Writer`], [`Reader`]: zero-copy publish and subscribe over slots.
+//! - [`SnapshotWriter`], [`SnapshotReader`]: the newest state, never torn.
+//! - [`Os`], [`Mapping`]: what a platform gives; [`Bare`] is the platform of a plain [`Region`].
+//! - [`layout`]: the bytes, an ABI.
+//!
+//! # Features
+//!
+//! `alloc`: handles over `Arc<Segment>`. `std`: error texts of the system (implies `alloc`). `defmt`: formatting for embedded logs.
+//! On targets without compare-and-swap only what needs none is there: layouts, snapshots.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -26,3 +36,34 @@ pub use os::*;
 pub use portable_atomic::{AtomicU32, Ordering};
 pub use region::*;
 pub use snapshot::*;
+
+portable_atomic::cfg_has_atomic_cas! {
+mod bare;
+mod batch;
+mod config;
+mod deadline;
+mod evict;
+#[allow(unsafe_code, reason = "payloads in place")]
+mod loan;
+mod reader;
+mod registry;
+#[allow(unsafe_code, reason = "payloads in place")]
+mod sample;
+mod segment;
+mod slots;
+mod typed;
+mod writer;
+
+pub use bare::*;
+pub use batch::*;
+pub use config::*;
+pub use evict::*;
+pub use loan::*;
+pub use reader::{Reader, ReaderId};
+pub use registry::Recovered;
+pub use sample::*;
+pub use segment::*;
+pub use slots::view::{Entry, HeaderWords, Ring, Slot, SlotsView};
+pub use typed::*;
+pub use writer::*;
+}

@@ -62,6 +62,19 @@ impl<'r> Region<'r> {
         self.raw.is_empty()
     }
 
+    /// Address of the first byte, to tell a word's offset.
+    pub(crate) fn raw_base(&self) -> usize {
+        // SAFETY: 1. zero bytes at offset zero. 2. borrowed for 'r. 3. nothing is read through the pointer.
+        unsafe { self.raw.payload(0, 0) }.addr()
+    }
+
+    /// Stores a word with Release, for a claim that lets go (edge "claim").
+    pub(crate) fn store_release(&self, at: usize, value: u32) {
+        assert!(at.is_multiple_of(4) && at + 4 <= self.len());
+        // SAFETY: 1. and 2. asserted. 3. borrowed for 'r. 4. `AtomicU8` is writable through a shared reference.
+        unsafe { self.raw.store(at, value, Ordering::Release) };
+    }
+
     /// The memory handle; valid for `'r`.
     #[must_use]
     pub fn raw(&self) -> Raw {

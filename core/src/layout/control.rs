@@ -7,7 +7,7 @@
 //! | 128 | active: reader mask of those that count | reader r its bit; recoverer, evictor of r | every commit and reserve |
 //! | 192 | reader waiters: mask by reader index | the bit's owner; its recoverer | every commit |
 //! | 196 | writer waiters: mask by writer index | the bit's owner; its recoverer | every release |
-//! | 200 | change waiters: mask, readers' face of the seeds | the bit's owner; recovery clears it whole | every commit, release |
+//! | 200 | change waiters: mask by writer index (the seeds' face waits with a writer's entry) | the bit's owner; its recoverer | every commit, release |
 //! | 204 | disconnected: reader mask (the seeds' face) | marker of r; recoverer of r | seeds' reserve |
 //! | 208 | quarantined: reader mask of the evicted | evictor; whoever joins r anew | every take |
 //! | 212 | closed: writer mask | writer w; whoever claims w anew | an empty take |

@@ -1,0 +1,135 @@
+//! Several samples at a time: one fence and one look at the waiters for all.
+
+use portable_atomic::Ordering::Relaxed;
+
+use crate::error::{CommitError, LoanError, TakeError};
+use crate::loan::Loan;
+use crate::memory::Memory;
+use crate::reader::Reader;
+use crate::sample::Sample;
+use crate::segment::SegmentHandle;
+use crate::typed::Payload;
+use crate::writer::Writer;
+
+/// Up to `N` things, without a heap. Derefs to a slice; iterating by value hands them out in order.
+#[derive(Debug)]
+pub struct Batch<T, const N: usize> {
+    items: heapless::Vec<T, N>,
+}
+
+impl<T, const N: usize> core::ops::Deref for Batch<T, N> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+impl<T, const N: usize> core::ops::DerefMut for Batch<T, N> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+}
+
+impl<T, const N: usize> IntoIterator for Batch<T, N> {
+    type Item = T;
+    type IntoIter = BatchIter<T, N>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        BatchIter { items: self.items.into_iter() }
+    }
+}
+
+/// Iterates over a [`Batch`] by value.
+#[derive(Debug)]
+pub struct BatchIter<T, const N: usize> {
+    items: heapless::vec::IntoIter<T, N, usize>,
+}
+
+impl<T, const N: usize> Iterator for BatchIter<T, N> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.items.next()
+    }
+}
+
+impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
+    /// Takes up to `N` samples that are there now. Never waits; empty if there is none.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take), where the very first look fails; after that the batch ends instead.
+    pub fn take_batch<const N: usize>(&self) -> Result<Batch<Sample<'_, H, T>, N>, TakeError> {
+        let mut items = heapless::Vec::new();
+        while !items.is_full() {
+            match self.take() {
+                Ok(Some(sample)) => {
+                    // There is room: just checked.
+                    let _ = items.push(sample);
+                }
+                Err(error) if items.is_empty() => return Err(error),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(Batch { items })
+    }
+}
+
+impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
+    /// Loans up to `N` slots. Does not wait.
+    ///
+    /// # Errors
+    /// As [`loan`](Self::loan), where not even one slot is free.
+    pub fn loan_batch<const N: usize>(&self) -> Result<Batch<Loan<'_, H, T>, N>, LoanError> {
+        let mut items = heapless::Vec::new();
+        while !items.is_full() {
+            match self.loan() {
+                Ok(loan) => {
+                    // There is room: just checked.
+                    let _ = items.push(loan);
+                }
+                Err(error) if items.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(Batch { items })
+    }
+
+    /// Publishes loans in order, each with the size that `size` tells (typed payloads: ignored), and tells waiters once at the end.
+    /// The number published.
+    ///
+    /// # Errors
+    /// The first [`CommitError`]; what was published before stays so, the rest is given back.
+    pub fn commit_batch<'w>(
+        &'w self,
+        loans: impl IntoIterator<Item = Loan<'w, H, T>>,
+        mut size: impl FnMut(usize) -> usize,
+    ) -> Result<u32, CommitError> {
+        let mut published = 0;
+        let mut outcome = Ok(());
+        for (index, loan) in loans.into_iter().enumerate() {
+            let len = T::SIZE.unwrap_or_else(|| size(index));
+            // A loan of another writer is committed as it would be alone: this writer does not tell that one's waiters.
+            let committed = if loan.is_of(self) { loan.commit_quietly(len) } else { loan.commit_bytes(len) };
+            outcome = committed.map(|_| published += 1);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        if published != 0 && self.is_mine() {
+            let protocol = self.protocol();
+            // Full fence, edges "notify" and "scarce": behind all the commits.
+            protocol.view.memory().fence_full();
+            protocol.wake_readers(u32::MAX);
+            // A slot whose audience was empty, or done already, is free: writers that wait, and the free map, are told.
+            if protocol.view.writer_waiters().load(Relaxed) != 0 || protocol.is_scarce() {
+                if protocol.is_scarce() {
+                    protocol.mark_all_free();
+                }
+                protocol.wake_writers();
+            }
+            protocol.wake_change();
+        }
+        outcome.map(|()| published)
+    }
+}

@@ -1,0 +1,246 @@
+//! The registry: who holds which entry, and recovery of the entries of the dead.
+
+use portable_atomic::Ordering::{Relaxed, Release};
+
+use crate::error::{JoinError, OsError};
+use crate::index::{ReaderIndex, WriterIndex};
+use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_MASK};
+use crate::memory::Memory;
+use crate::os::{ClaimOf, Lock, Os};
+use crate::segment::{Segment, SlotsOs};
+use crate::slots::view::Entry;
+
+/// A token from a count, the clock, and the process: never 0.
+pub(crate) fn token<O: Os>(os: &O, count: u32) -> u32 {
+    let process = os.process();
+    let mixed = mix(os.now().as_nanos() as u64 ^ process.start_time.rotate_left(17) ^ u64::from(process.pid) << 32 ^ u64::from(count));
+    (mixed as u32).max(1)
+}
+
+/// The identity of a new segment: different for each, as far as clock, process and address tell.
+pub(crate) fn draw_instance<O: Os>(os: &O) -> [u8; 16] {
+    let process = os.process();
+    let here = core::ptr::from_ref(os).addr() as u64;
+    let first = mix(os.now().as_nanos() as u64 ^ u64::from(process.pid) << 40 ^ here);
+    let second = mix(first ^ process.start_time ^ u64::from(process.pid_namespace) << 20);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&first.to_ne_bytes());
+    bytes[8..].copy_from_slice(&second.to_ne_bytes());
+    bytes
+}
+
+/// SplitMix64's finaliser (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ z >> 31
+}
+
+/// Writes who holds an entry, for people.
+pub(crate) fn fill<M: Memory, O: Os>(entry: &Entry<'_, M>, os: &O, token: u32) {
+    let process = os.process();
+    // ORDERING: Relaxed, all; for people. The state word that follows is what recovery looks at.
+    entry.token().store(token, Relaxed);
+    entry.pid().store(process.pid, Relaxed);
+    let [low, high] = entry.start();
+    low.store(process.start_time as u32, Relaxed);
+    high.store((process.start_time >> 32) as u32, Relaxed);
+    entry.namespace().store(process.pid_namespace, Relaxed);
+}
+
+/// An entry that this process holds.
+pub(crate) struct Claimed<O: SlotsOs, I> {
+    pub(crate) index: I,
+    pub(crate) claim: ClaimOf<O>,
+    /// The entry's state word, as this process stored it.
+    pub(crate) state: u32,
+}
+
+impl From<OsError> for JoinError {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}
+
+impl<O: SlotsOs> Segment<O> {
+    /// Claims the first free reader entry, or the one wanted, recovers what its last holder left, and marks it in use with `state`.
+    pub(crate) fn claim_reader(&self, wanted: Option<ReaderIndex>, state: u32) -> Result<Claimed<O, ReaderIndex>, JoinError> {
+        let entries = self.geometry().readers;
+        for index in candidates(wanted.map(ReaderIndex::get), entries)?.filter_map(ReaderIndex::new) {
+            let Some(entry) = self.view().reader_entry(index) else { continue };
+            let Some(claim) = self.claim(Lock::reader(index.get() as u8))? else { continue };
+            // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
+            let before = entry.state().load(Relaxed);
+            // Held until the entry is ours in every word, so that no eviction of the former holder is still under way.
+            let eviction = if before & STATE_MASK == STATE_EVICTED {
+                match self.claim(Lock::EVICTION)? {
+                    Some(held) => Some(held),
+                    None => continue,
+                }
+            } else {
+                None
+            };
+            if before & STATE_MASK != STATE_CLEAN {
+                self.protocol().recover_reader(index);
+            }
+            fill(&entry, self.os(), self.draw_token());
+            for counter in [entry.head(), entry.burnt(), entry.retries(), entry.lapses()] {
+                counter.store(0, Relaxed);
+            }
+            let state = next_state(before, state);
+            // ORDERING: Release, before anything of the entry is used: a death from here on is recovered.
+            entry.state().store(state, Release);
+            // ORDERING: Relaxed; the join that follows is what others see.
+            self.view().quarantined().fetch_and(!index.bit(), Relaxed);
+            drop(eviction);
+            return Ok(Claimed { index, claim, state });
+        }
+        Err(refusal(wanted.map(ReaderIndex::get), entries))
+    }
+
+    /// Claims the first free writer entry, recovers what its last holder left, and marks it in use with `state`.
+    pub(crate) fn claim_writer(&self, state: u32) -> Result<Claimed<O, WriterIndex>, JoinError> {
+        let entries = self.geometry().writers;
+        for index in (0..entries).filter_map(WriterIndex::new) {
+            let Some(entry) = self.view().writer_entry(index) else { continue };
+            let Some(claim) = self.claim(Lock::writer(index.get() as u8))? else { continue };
+            // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
+            let before = entry.state().load(Relaxed);
+            if before & STATE_MASK != STATE_CLEAN {
+                self.protocol().recover_writer(index);
+            }
+            fill(&entry, self.os(), self.draw_token());
+            let state = next_state(before, state);
+            // ORDERING: Release, before anything of the entry is used: a death from here on is recovered.
+            entry.state().store(state, Release);
+            // ORDERING: Relaxed, both, then Release: who sees the writer in `ever` (Acquire) sees it neither closed nor dead.
+            self.view().closed().fetch_and(!index.bit(), Relaxed);
+            self.view().died().fetch_and(!index.bit(), Relaxed);
+            self.view().ever().fetch_or(index.bit(), Release);
+            return Ok(Claimed { index, claim, state });
+        }
+        Err(refusal(None, entries))
+    }
+
+    /// Looks for entries whose holders are dead, and recovers them. Does nothing to the living, whatever it costs them to answer.
+    ///
+    /// Runs by itself on attach, when nothing is free, and at the end of each slice of a wait. O(slots) for each dead party.
+    ///
+    /// # Errors
+    /// The system call that failed; what was recovered before stays recovered.
+    pub fn recover(&self) -> Result<Recovered, OsError> {
+        let mut recovered = Recovered::default();
+        for index in (0..self.geometry().writers).filter_map(WriterIndex::new) {
+            let Some(entry) = self.view().writer_entry(index) else { continue };
+            // ORDERING: Relaxed; a hint, read again under the lock.
+            if entry.state().load(Relaxed) & STATE_MASK == STATE_CLEAN {
+                continue;
+            }
+            let Some(held) = self.claim(Lock::writer(index.get() as u8))? else { continue };
+            let state = entry.state().load(Relaxed);
+            if state & STATE_MASK != STATE_CLEAN {
+                recovered.slots += self.protocol().recover_writer(index);
+                recovered.writers |= index.bit();
+                // ORDERING: Release, last: a recoverer that dies before this is followed by another.
+                entry.state().store(clean(state), Release);
+            }
+            drop(held);
+        }
+        for index in (0..self.geometry().readers).filter_map(ReaderIndex::new) {
+            let Some(entry) = self.view().reader_entry(index) else { continue };
+            // ORDERING: Relaxed; a hint, read again under the lock. An evicted entry is put right by the next join, under the eviction lock.
+            if matches!(entry.state().load(Relaxed) & STATE_MASK, STATE_CLEAN | STATE_EVICTED) {
+                continue;
+            }
+            let Some(held) = self.claim(Lock::reader(index.get() as u8))? else { continue };
+            let state = entry.state().load(Relaxed);
+            if !matches!(state & STATE_MASK, STATE_CLEAN | STATE_EVICTED) {
+                self.protocol().recover_reader(index);
+                recovered.readers |= index.bit();
+                // ORDERING: Release, last, as above. Failure: an eviction came between; it is put right by the next join.
+                let _ = entry.state().compare_exchange(state, clean(state), Release, Relaxed);
+            }
+            drop(held);
+        }
+        Ok(recovered)
+    }
+
+    /// Says that whoever held `lock` is gone, on a platform that cannot know ([`Bare`](crate::Bare): a core was reset), and recovers.
+    /// On platforms with locks of their own this only recovers.
+    ///
+    /// The caller answers for the truth of it: a party that lives on would lose its entry, as an evicted reader does.
+    ///
+    /// # Errors
+    /// The system call that failed.
+    pub fn declare_dead(&self, lock: Lock) -> Result<Recovered, OsError> {
+        if let Some(word) = self.lock_word(lock) {
+            // ORDERING: Release, edge "claim"; pairs with the Acquire of the next claim.
+            word.store(0, Release);
+        }
+        self.recover()
+    }
+}
+
+/// What a recovery found and put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Recovered {
+    /// Mask of the writers that were dead.
+    pub writers: u32,
+    /// Mask of the readers that were dead.
+    pub readers: u32,
+    /// Loans taken back.
+    pub slots: u32,
+}
+
+impl Recovered {
+    /// True if nobody was dead.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The indices to try.
+fn candidates(wanted: Option<u32>, entries: u32) -> Result<core::ops::Range<u32>, JoinError> {
+    match wanted {
+        None => Ok(0..entries),
+        Some(index) if index < entries => Ok(index..index + 1),
+        Some(index) => Err(JoinError::OutOfBounds { index, entries }),
+    }
+}
+
+fn refusal(wanted: Option<u32>, entries: u32) -> JoinError {
+    wanted.map_or(JoinError::Full { entries }, |index| JoinError::Taken { index })
+}
+
+/// The state word of a new holder: the next generation.
+const fn next_state(before: u32, state: u32) -> u32 {
+    (before & !STATE_MASK).wrapping_add(STATE_MASK + 1) | state
+}
+
+/// The state word of an entry that is put right.
+pub(crate) const fn clean(state: u32) -> u32 {
+    state & !STATE_MASK | STATE_CLEAN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::control::STATE_IN_USE;
+
+    #[test]
+    fn a_state_word_counts_holders_and_survives_the_wrap() {
+        let first = next_state(0, STATE_IN_USE);
+        assert_eq!((first & STATE_MASK, first >> 2), (STATE_IN_USE, 1));
+        assert_eq!(next_state(clean(first), STATE_EVICTED) >> 2, 2);
+        assert_eq!(next_state(u32::MAX, STATE_IN_USE), STATE_IN_USE);
+    }
+
+    #[test]
+    fn an_index_beyond_the_entries_is_out_of_bounds() {
+        assert_eq!(candidates(Some(8), 8), Err(JoinError::OutOfBounds { index: 8, entries: 8 }));
+        assert_eq!(candidates(Some(7), 8), Ok(7..8));
+    }
+}

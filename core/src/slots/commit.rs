@@ -1,0 +1,120 @@
+//! Commit and discard: what ends a loan.
+
+use portable_atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::Protocol;
+use super::decide::{generation_of, is_free, owner_field, unowned};
+use super::view::Slot;
+use crate::index::WriterIndex;
+use crate::layout::control::SCARCE;
+use crate::layout::slots::EVICT;
+use crate::memory::MemoryCas;
+use crate::os::Os;
+
+/// The loan is no longer the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stale;
+
+impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Publishes slot `index`, loaned with state word `mine`, as the sample at `position`; `everybody` replaces the audience in
+    /// the seeds' face. The caller is `writer`, alone, and `position` is its head.
+    ///
+    /// With `quiet`, nobody is told and no full fence is made: the caller does both before it returns to its user (a batch).
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "one store each, in the order of the protocol")]
+    pub(crate) fn commit(
+        self,
+        writer: WriterIndex,
+        index: u32,
+        mine: u32,
+        position: u32,
+        size: u32,
+        everybody: bool,
+        quiet: bool,
+    ) -> Result<(), Stale> {
+        let (Some(slot), Some(ring), Some(entry)) = (self.view.slot(index), self.view.ring(writer), self.view.writer_entry(writer)) else {
+            return Err(Stale);
+        };
+        // ORDERING: Relaxed; only the owner and its recoverer (after its death) write the state of an owned slot.
+        if slot.state().load(Relaxed) != mine {
+            return Err(Stale);
+        }
+        // ORDERING: Acquire, edge "join"; pairs with the AcqRel of a join: its sweep of this slot is done before its bit comes back here.
+        let active = self.view.active().load(Acquire);
+        let audience = if everybody { u32::MAX } else { active };
+        // ORDERING: Relaxed, all four; carried by the publication.
+        slot.sequence().store(position, Relaxed);
+        slot.size().store(size, Relaxed);
+        slot.writer().store(owner_field(writer.get()), Relaxed);
+        slot.generation().store(generation_of(mine), Relaxed);
+        if self.view.geometry().overwrite {
+            // ORDERING: Release, edge "publish"; pairs with a reader's pin (Acquire). Carries payload and header.
+            slot.pins().store(0, Release);
+        } else {
+            // ORDERING: Release, edge "publish"; pairs with take's Acquire of `unread`. Carries payload and header.
+            slot.unread().store(audience, Release);
+        }
+        // ORDERING: Release, edge "unown"; pairs with the next claim's Acquire.
+        slot.state().store(unowned(mine), Release);
+        // ORDERING: Relaxed; carried by the tag.
+        ring.index(position).store(index, Relaxed);
+        // ORDERING: Release, edge "ring"; pairs with take's Acquire of the tag.
+        ring.tag(position).store(position, Release);
+        let head = position.wrapping_add(1).wrapping_sub(self.view.geometry().ring_len);
+        if quiet {
+            // ORDERING: Release, edge "head"; pairs with the Acquire of a join and of take's sweep.
+            entry.head().store(head, Release);
+        } else {
+            // ORDERING: Release, edge "head"; then the full fence of edges "notify" and "scarce".
+            entry.head().store_fenced(head);
+            self.tell_of_commit(&slot, audience);
+        }
+        Ok(())
+    }
+
+    /// Tells whoever waits of a commit. A full fence lies between the commit and this call.
+    #[inline(always)]
+    pub(crate) fn tell_of_commit(self, slot: &Slot<'_, M>, audience: u32) {
+        // ORDERING: Relaxed, all; the fence before is the one of the edges "notify" and "scarce". The four words are on one line.
+        let waiting =
+            self.view.reader_waiters().load(Relaxed) | self.view.writer_waiters().load(Relaxed) | self.view.change_waiters().load(Relaxed);
+        if waiting | (self.view.flags().load(Relaxed) & SCARCE) != 0 {
+            self.tell_of_commit_slowly(slot, audience);
+        }
+    }
+
+    #[cold]
+    fn tell_of_commit_slowly(self, slot: &Slot<'_, M>, audience: u32) {
+        self.wake_readers(audience);
+        // A fast reader may have released the slot while it was still owned, or the audience may be empty: then no release will
+        // tell the writers, so the commit does. Both words are loaded after the fence.
+        // ORDERING: Relaxed; the fence.
+        if is_free(slot.unread().load(Relaxed), self.view.active().load(Relaxed)) {
+            if self.view.flags().load(Relaxed) & SCARCE != 0 {
+                self.mark_if_free(slot);
+            }
+            self.wake_writers();
+        }
+        self.wake_change();
+    }
+
+    /// Ends the loan of slot `index` without a sample.
+    pub(crate) fn discard(self, writer: WriterIndex, index: u32, mine: u32) -> Result<(), Stale> {
+        let slot = self.view.slot(index).ok_or(Stale)?;
+        // ORDERING: Relaxed; as in `commit`.
+        if slot.state().load(Relaxed) != mine {
+            return Err(Stale);
+        }
+        // ORDERING: Relaxed; only the owner sets EVICT or takes it back while it owns the slot.
+        if self.view.geometry().overwrite && slot.pins().load(Relaxed) & EVICT != 0 {
+            // ORDERING: Relaxed; carried by the Release of the pins. The header must not name the sample that was taken away.
+            slot.writer().store(0, Relaxed);
+            // ORDERING: Release, edge "publish"; a reader that pins from here on (Acquire) sees a header that names nobody.
+            slot.pins().store(0, Release);
+        }
+        // ORDERING: Release, edge "unown"; pairs with the next claim's Acquire.
+        slot.state().store(unowned(mine), Release);
+        self.freed(writer, &slot);
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Join and leave: how a reader begins and ceases to count.
+
+use portable_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use super::Protocol;
+use super::take::Follow;
+use crate::index::{ReaderIndex, WriterIndex};
+use crate::layout::control::SCARCE;
+use crate::memory::MemoryCas;
+use crate::os::Os;
+
+impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Joins reader `reader`, whose lock the caller holds and whose entry is recovered. `follow` gets the cursor of each writer.
+    ///
+    /// The order is heads, sweep, active: the other way round loses samples or leaks slots (PROTOCOL's hard case 4).
+    pub(crate) fn join(self, reader: ReaderIndex, mut follow: impl FnMut(WriterIndex, Follow)) {
+        for writer in (0..self.view.geometry().writers).filter_map(WriterIndex::new) {
+            if let Some(entry) = self.view.writer_entry(writer) {
+                // ORDERING: Acquire, edge "head"; pairs with the Release at commit: what is before the cursor is published, so the
+                // sweep below sees its bits.
+                let head = entry.head().load(Acquire);
+                follow(writer, Follow::new(head.wrapping_add(self.view.geometry().ring_len)));
+            }
+        }
+        self.sweep_bit(reader);
+        // ORDERING: AcqRel, edge "join"; pairs with the Acquire of `active` at commit. Carries the sweep. (That the Acquire half is
+        // needed cannot be shown by loom, which has no load buffering: kept by argument.)
+        self.view.active().fetch_or(reader.bit(), AcqRel);
+    }
+
+    /// Clears the reader's bit in every slot: what was owed to a former holder of the index.
+    pub(crate) fn sweep_bit(self, reader: ReaderIndex) {
+        for slot in self.view.slots() {
+            // ORDERING: Relaxed; a bit that is set later is set by a commit that saw the index active.
+            if slot.unread().load(Relaxed) & reader.bit() != 0 {
+                // ORDERING: Release, edge "release"; the former holder's use is over (its lock is ours), pairs with the claim's Acquire.
+                slot.unread().fetch_and(!reader.bit(), Release);
+            }
+        }
+    }
+
+    /// Clears the reader's pins in every slot (overwriting segments).
+    pub(crate) fn sweep_pins(self, reader: ReaderIndex) {
+        for slot in self.view.slots() {
+            // ORDERING: Relaxed; nobody else sets this bit.
+            if slot.pins().load(Relaxed) & reader.bit() != 0 {
+                // ORDERING: Release, edge "release"; pairs with the Acquire of the next eviction.
+                slot.pins().fetch_and(!reader.bit(), Release);
+            }
+        }
+    }
+
+    /// Ceases to count: everything this reader owes is free of it at once. The caller holds the index's lock (or evicts under it).
+    pub(crate) fn leave(self, reader: ReaderIndex) {
+        // ORDERING: Release, edge "leave"; pairs with the Acquire of the claim's second look at `active`.
+        self.view.active().fetch_and(!reader.bit(), Release);
+        if self.view.geometry().overwrite {
+            self.sweep_pins(reader);
+        }
+        // ORDERING: Release, so that who sums the counters up (Acquire) sees the change.
+        self.view.changes().fetch_add(1, Release);
+        // Full fence, edges "notify" and "scarce".
+        self.view.memory().fence_full();
+        // ORDERING: Relaxed; the fence.
+        if self.view.flags().load(Relaxed) & SCARCE != 0 {
+            self.mark_all_free();
+        }
+        self.wake_writers();
+        self.wake_change();
+    }
+}

@@ -1,0 +1,101 @@
+//! Who is told of what, and when nobody is: no waiter, no system call.
+//!
+//! A waiter sets its bit, makes a full fence, looks at its condition again and sleeps on a generation it loaded before all that.
+//! A notifier changes something, makes a full fence, looks at the waiters, bumps the generation and wakes. One of the two fences
+//! comes first, so either the waiter sees the change or the notifier sees the bit; and if the bump comes between the waiter's look
+//! and its sleep, the sleep does not begin. Bits are cleared by their owners (or their recoverers) only.
+//!
+//! | told | when | how |
+//! |---|---|---|
+//! | readers | commit, by bit: the audience; recovery, eviction, close: all | wake by bitset on the reader generation |
+//! | writers | a slot became free, or may have | wake all on the writer generation: a wake for one is lost with it if it dies |
+//! | change waiters | whatever publishes or frees | wake all on the change generation |
+
+use core::time::Duration;
+
+use portable_atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::Protocol;
+use crate::memory::MemoryCas;
+use crate::os::{Os, Woken};
+use crate::region::Word;
+
+impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Wakes the waiting readers among `mask`. The caller has made a full fence since its change.
+    #[inline]
+    pub(crate) fn wake_readers(self, mask: u32) {
+        // ORDERING: Relaxed; the caller's fence is the one of the edge "notify".
+        let waiting = self.view.reader_waiters().load(Relaxed) & mask;
+        if waiting != 0 {
+            self.bump(self.view.reader_generation(), waiting);
+        }
+    }
+
+    /// Wakes every waiting writer. The caller has made a full fence since its change.
+    #[inline]
+    pub(crate) fn wake_writers(self) {
+        // ORDERING: Relaxed; the caller's fence is the one of the edge "notify".
+        if self.view.writer_waiters().load(Relaxed) != 0 {
+            self.bump(self.view.writer_generation(), u32::MAX);
+        }
+    }
+
+    /// Wakes whoever waits for any change. The caller has made a full fence since its change, and has moved a counter before that.
+    #[inline]
+    pub(crate) fn wake_change(self) {
+        // ORDERING: Relaxed; the caller's fence is the one of the edge "notify".
+        if self.view.change_waiters().load(Relaxed) != 0 {
+            self.bump(self.view.change_generation(), u32::MAX);
+        }
+    }
+
+    /// A full fence, then everybody is told: for rare changes that may concern all.
+    #[cold]
+    pub(crate) fn notify_all(self) {
+        self.view.memory().fence_full();
+        self.wake_readers(u32::MAX);
+        self.wake_writers();
+        self.wake_change();
+    }
+
+    #[cold]
+    fn bump(self, generation: Word<'_, M>, mask: u32) {
+        // ORDERING: Release, edge "notify"; pairs with the Acquire load in `Wait::begin`. A waiter that saw the bump sees the change.
+        generation.fetch_add(1, Release);
+        self.os.wake(generation.futex(), mask);
+    }
+}
+
+/// A registered wait on one of the three generations. Dropping it clears the bit.
+pub(crate) struct Wait<'s, M: MemoryCas, O: Os> {
+    protocol: Protocol<'s, M, O>,
+    waiters: Word<'s, M>,
+    generation: Word<'s, M>,
+    bit: u32,
+    seen: u32,
+}
+
+impl<'s, M: MemoryCas, O: Os> Wait<'s, M, O> {
+    /// Loads the generation, registers `bit`, fences. The caller looks at its condition again before [`sleep`](Self::sleep).
+    pub(crate) fn begin(protocol: Protocol<'s, M, O>, waiters: Word<'s, M>, generation: Word<'s, M>, bit: u32) -> Self {
+        // ORDERING: Acquire, edge "notify"; pairs with the Release in `bump`: having seen a bump, the look sees its change.
+        let seen = generation.load(Acquire);
+        // ORDERING: Relaxed; the fence orders it before the caller's look.
+        waiters.fetch_or(bit, Relaxed);
+        // Full fence, edge "notify": the bit is visible before the condition is looked at.
+        protocol.view.memory().fence_full();
+        Self { protocol, waiters, generation, bit, seen }
+    }
+
+    /// Sleeps until a notifier bumps the generation, at most `slice`.
+    pub(crate) fn sleep(self, slice: Duration) -> Woken {
+        self.protocol.os.wait(self.generation.futex(), self.seen, self.bit, slice)
+    }
+}
+
+impl<M: MemoryCas, O: Os> Drop for Wait<'_, M, O> {
+    fn drop(&mut self) {
+        // ORDERING: Relaxed; a notifier that still sees the bit wakes nobody.
+        self.waiters.fetch_and(!self.bit, Relaxed);
+    }
+}

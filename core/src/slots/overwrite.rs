@@ -1,0 +1,74 @@
+//! Segments that allow overwriting: a writer that finds nothing free takes the oldest sample away, unless a reader is inside it.
+//!
+//! Pin and EVICT share one word, so that of a reader's pin and a writer's eviction one comes first, and no fence between a store
+//! and a load is needed.
+
+use portable_atomic::Ordering::{Acquire, Relaxed};
+
+use super::Protocol;
+use super::decide::{claimed, owner_field, owner_of};
+use super::take::Found;
+use super::view::Slot;
+use crate::index::{ReaderIndex, WriterIndex};
+use crate::layout::slots::EVICT;
+use crate::memory::MemoryCas;
+use crate::os::Os;
+
+impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Tries to claim slot `index` and to take its sample away; the claimed state word, or `None` if it is owned or pinned.
+    #[inline]
+    pub(crate) fn claim_and_evict(self, writer: WriterIndex, index: u32) -> Option<u32> {
+        let slot = self.view.slot(index)?;
+        // ORDERING: Relaxed, both; hints, the CASes below decide.
+        let state = slot.state().load(Relaxed);
+        if owner_of(state) != 0 || slot.pins().load(Relaxed) != 0 {
+            return None;
+        }
+        let mine = claimed(state, writer.get());
+        // ORDERING: Acquire, edge "unown"; pairs with the Release of whoever gave the slot up. Failure: Relaxed, nothing is concluded.
+        slot.state().compare_exchange(state, mine, Acquire, Relaxed).ok()?;
+        // ORDERING: Acquire, edge "release"; pairs with the Release of every unpin: the readers' use is over. Failure: Relaxed.
+        if slot.pins().compare_exchange(0, EVICT, Acquire, Relaxed).is_err() {
+            self.put_back(writer, &slot, state);
+            return None;
+        }
+        // ORDERING: Relaxed, both; nobody can pin until the next publication or discard, which carries the store.
+        if slot.writer().load(Relaxed) != 0 {
+            slot.writer().store(0, Relaxed);
+            if let Some(entry) = self.view.writer_entry(writer) {
+                entry.overwritten().fetch_add(1, Relaxed);
+            }
+        }
+        Some(mine)
+    }
+
+    /// Pins the slot if it holds `position` of `writer`.
+    #[inline]
+    pub(super) fn pin(self, reader: ReaderIndex, slot: &Slot<'_, M>, writer: u32, position: u32) -> Option<Found> {
+        // ORDERING: Acquire, edge "publish"; pairs with the Release of `pins` at the publication.
+        let before = slot.pins().fetch_or(reader.bit(), Acquire);
+        // ORDERING: Relaxed, all; pinned without EVICT the header does not change, and the Acquire above carries it.
+        if before & (EVICT | reader.bit()) == 0
+            && slot.sequence().load(Relaxed) == position
+            && slot.writer().load(Relaxed) == owner_field(writer)
+        {
+            return Some(Found { index: slot.index(), size: slot.size().load(Relaxed), generation: slot.generation().load(Relaxed) });
+        }
+        if before & reader.bit() == 0 {
+            self.unpin(reader, slot);
+        }
+        None
+    }
+
+    /// Lets go of a pinned slot.
+    #[inline]
+    pub(super) fn unpin(self, reader: ReaderIndex, slot: &Slot<'_, M>) {
+        // ORDERING: Release, edge "release"; pairs with the Acquire of the next eviction. Then the full fence of edge "notify".
+        slot.pins().and_fenced(!reader.bit());
+        // ORDERING: Relaxed; the fence.
+        if (self.view.writer_waiters().load(Relaxed) | self.view.change_waiters().load(Relaxed)) != 0 {
+            self.wake_writers();
+            self.wake_change();
+        }
+    }
+}

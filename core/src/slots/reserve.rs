@@ -1,0 +1,74 @@
+//! Reserve: a free slot becomes a writer's, in one compare-and-swap that records the owner, so that no crash loses it.
+
+use portable_atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::Protocol;
+use super::decide::{claimed, is_free, owner_of};
+use super::view::Slot;
+use crate::index::WriterIndex;
+use crate::layout::control::SCARCE;
+use crate::memory::MemoryCas;
+use crate::os::Os;
+
+impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Tries to claim slot `index` for `writer`; the claimed state word, or `None` if the slot is not free. Readers in `extra`
+    /// count besides the active ones (the seeds' face).
+    #[inline(always)]
+    pub(crate) fn claim(self, writer: WriterIndex, index: u32, extra: u32) -> Option<u32> {
+        let slot = self.view.slot(index)?;
+        // ORDERING: Relaxed; a hint, the CAS below decides.
+        let state = slot.state().load(Relaxed);
+        if owner_of(state) != 0 {
+            return None;
+        }
+        // ORDERING: Relaxed, both; a hint, the second look decides.
+        let owed = slot.unread().load(Relaxed);
+        if owed != 0 && !is_free(owed, self.view.active().load(Relaxed) | extra) {
+            return None;
+        }
+        let mine = claimed(state, writer.get());
+        // ORDERING: Acquire, edge "unown"; pairs with the Release of whoever gave the slot up. Failure: Relaxed, nothing is concluded.
+        slot.state().compare_exchange(state, mine, Acquire, Relaxed).ok()?;
+        // ORDERING: Acquire, edge "release"; pairs with every reader's Release of its bit: their use of the payload is over.
+        let owed = slot.unread().load(Acquire);
+        if owed != 0 {
+            // ORDERING: Acquire, edge "leave"; pairs with the Release of `active` by a reader that left, or its recoverer.
+            if !is_free(owed, self.view.active().load(Acquire) | extra) {
+                self.put_back(writer, &slot, state);
+                return None;
+            }
+            // ORDERING: Relaxed; the next Release of `unread` or `state` carries it, readers that see 0 take nothing.
+            slot.unread().store(0, Relaxed);
+        }
+        Some(mine)
+    }
+
+    /// Undoes a claim whose second look found the slot owed: the very state word as before, and everybody who may have been
+    /// misled by the transient owner is told.
+    #[cold]
+    pub(super) fn put_back(self, writer: WriterIndex, slot: &Slot<'_, M>, state: u32) {
+        // ORDERING: Release, edge "unown"; pairs with the next claim's Acquire.
+        slot.state().store(state, Release);
+        if let Some(entry) = self.view.writer_entry(writer) {
+            entry.retries().fetch_add(1, Relaxed);
+        }
+        self.freed(writer, slot);
+    }
+
+    /// After a slot may have become free: moves the writer's change counter, then tells writers and change waiters.
+    #[cold]
+    pub(super) fn freed(self, writer: WriterIndex, slot: &Slot<'_, M>) {
+        if let Some(entry) = self.view.writer_entry(writer) {
+            // ORDERING: Release, so that who sums the counters up (Acquire) sees the change that moved it.
+            entry.changes().fetch_add(1, Release);
+        }
+        // Full fence, edges "notify" and "scarce".
+        self.view.memory().fence_full();
+        // ORDERING: Relaxed; the fence above.
+        if self.view.flags().load(Relaxed) & SCARCE != 0 {
+            self.mark_if_free(slot);
+        }
+        self.wake_writers();
+        self.wake_change();
+    }
+}
