@@ -1,6 +1,8 @@
 //! What the suite needs from a platform beside its `Os`, and that for the mock.
 
 use core::borrow::Borrow;
+use core::time::Duration;
+use std::panic::resume_unwind;
 
 use portable_atomic::{AtomicU32, Ordering};
 use seqslot_core::{Access, ClaimOf, Mapping, Os};
@@ -57,6 +59,11 @@ pub trait Harness {
     fn fork(&self, claim: ClaimOf<Self::Os>, child: &mut dyn FnMut(ClaimOf<Self::Os>) -> bool) -> (Option<bool>, ClaimOf<Self::Os>) {
         let _ = child;
         (None, claim)
+    }
+
+    /// How long a wait is that something else is to end; where it runs out, the clause is broken.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(10)
     }
 
     /// Removes what is left under `name`, if anything.
@@ -117,11 +124,14 @@ impl Harness for MockHarness {
             return false;
         }
         std::thread::scope(|scope| {
-            for number in 0..others {
+            let start = |number| {
                 let process = self.os.fork();
-                scope.spawn(move || process.run(|| other(&process, number)).expect("nobody kills it"));
-            }
+                scope.spawn(move || process.run(|| other(&process, number)).expect("nobody kills it"))
+            };
+            let started: Vec<_> = (0..others).map(start).collect();
             here(&self.os);
+            // Joined one by one, so that a panic comes here with its text.
+            started.into_iter().for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         });
         true
     }

@@ -110,9 +110,6 @@ const SPEC: ObjectSpec = ObjectSpec { len: LEN, reserve: true, group: false };
 /// Words of the objects from here on belong to the clauses; those before it to locks (see [`lock_word`]).
 const FREE_AT: usize = 512;
 
-/// How long a wait is that is to be ended by something else; where it runs out, something is broken.
-const LONG: core::time::Duration = core::time::Duration::from_secs(10);
-
 /// A fresh name; the object is removed when it goes.
 struct Fresh<'h, H: Harness> {
     harness: &'h H,

@@ -92,8 +92,8 @@ pub fn clause_02<H: Harness>(harness: &H) {
     word(&new_memory, 0).store(8, Ordering::Release);
     check!(2, word(&old_memory, 0).load(Ordering::Acquire) == 7, "the old object changed under those attached to it");
     must!(2, old.unlink(), "unlinking the old object, which has no name any more");
-    let found = open(&os, name.get());
-    check!(2, word(&found.memory(), 0).load(Ordering::Acquire) == 8, "unlinking the old object took the new one's name");
+    let found = must!(2, os.open(name.get(), Access::ReadOnly), "unlinking the old object took the new one's name");
+    check!(2, word(&found.memory(), 0).load(Ordering::Acquire) == 8, "the name shows another object than the new one");
 }
 
 /// Clause 3: `open` of nothing.

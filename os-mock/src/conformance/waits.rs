@@ -5,7 +5,7 @@ use core::time::Duration;
 use seqslot_core::{Mapping, Ordering, Os, Woken};
 
 use super::harness::Harness;
-use super::{FREE_AT, Fresh, LONG, check, create, open, word};
+use super::{FREE_AT, Fresh, check, create, open, word};
 
 /// Words of the clauses below: the one waited on, and how many wait or are done.
 const WAITED: usize = FREE_AT;
@@ -21,8 +21,8 @@ pub fn clause_05(harness: &impl Harness) {
     let made = create(&os, name.get());
     let memory = made.mapping.memory();
     word(&memory, WAITED).store(1, Ordering::Release);
-    // Half of LONG: no sleep ends so early by anything else, and a broken wait is told by its answer.
-    let woken = os.wait(word(&memory, WAITED), 0, u32::MAX, LONG / 2);
+    // A broken wait is told by its answer.
+    let woken = os.wait(word(&memory, WAITED), 0, u32::MAX, harness.patience());
     check!(5, woken == Woken::Perhaps, "it slept until its time was up");
 }
 
@@ -31,6 +31,7 @@ pub fn clause_05(harness: &impl Harness) {
 /// # Panics
 /// If the clause is broken.
 pub fn clause_06<H: Harness>(harness: &H) {
+    let patience = harness.patience();
     for (others, wait_mask, wake_mask) in [(1, u32::MAX, u32::MAX), (1, 0b0110, 0b0011), (1, 1 << 31, 1 << 31), (3, 1, 1)] {
         let (os, name) = (harness.os(), Fresh::new(harness));
         let name = name.get();
@@ -40,7 +41,7 @@ pub fn clause_06<H: Harness>(harness: &H) {
             let memory = mapping.memory();
             word(&memory, READY).fetch_add(1, Ordering::AcqRel);
             while word(&memory, WAITED).load(Ordering::Acquire) == 0 {
-                let woken = os.wait(word(&memory, WAITED), 0, wait_mask, LONG);
+                let woken = os.wait(word(&memory, WAITED), 0, wait_mask, patience);
                 check!(6, woken == Woken::Perhaps, "mask {wait_mask:#b} slept through a wake with {wake_mask:#b}");
             }
         };
@@ -66,6 +67,7 @@ pub fn clause_06<H: Harness>(harness: &H) {
 /// # Panics
 /// If the clause is broken.
 pub fn clause_07<H: Harness>(harness: &H) {
+    let patience = harness.patience();
     let (os, name) = (harness.os(), Fresh::new(harness));
     let name = name.get();
     let made = create(&os, name);
@@ -92,7 +94,7 @@ pub fn clause_07<H: Harness>(harness: &H) {
         while word(&memory, DONE).load(Ordering::Acquire) == 0 {
             os.wake(waited, 0b10);
             os.sleep(Duration::from_micros(500));
-            check!(7, os.now() - begun < LONG, "a wait of 50 ms is not over after {LONG:?} of wakes that are not for it");
+            check!(7, os.now() - begun < patience, "a wait of 50 ms is not over after {patience:?} of wakes that are not for it");
         }
     };
     harness.concurrently(1, &waits, &mut disturbs);
