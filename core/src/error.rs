@@ -317,8 +317,6 @@ errors! {
         TimedOut => Contention, "no slot became free in time";
         /// The handle was inherited by a fork; attach anew in the child.
         Forked => Misuse, "the handle belongs to the parent process; attach anew after fork";
-        /// The writer was closed.
-        Closed => Misuse, "the writer was closed";
     }
 }
 

@@ -31,7 +31,7 @@ impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
     ///
     /// # Errors
     /// [`CommitError`]; the slot is given back.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self) -> Result<u32, CommitError> {
         let size = T::SIZE.unwrap_or(self.capacity());
         self.commit_bytes(size)
@@ -47,7 +47,7 @@ impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
         self.writer.handle().geometry().capacity as usize
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn commit_bytes(self, size: usize) -> Result<u32, CommitError> {
         // On this error the loan is dropped, and with it discarded.
         self.writer.check_len(size)?;
@@ -102,7 +102,7 @@ impl<H: SegmentHandle> Loan<'_, H, [u8]> {
     ///
     /// # Errors
     /// [`CommitError::SampleTooLarge`], and as [`commit`](Loan::commit); the slot is given back.
-    #[inline]
+    #[inline(always)]
     pub fn commit_len(self, len: usize) -> Result<u32, CommitError> {
         self.commit_bytes(len)
     }
@@ -132,6 +132,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> DerefMut for Loan<'_, H, T> {
 }
 
 impl<H: SegmentHandle, T: ?Sized> Drop for Loan<'_, H, T> {
+    #[inline]
     fn drop(&mut self) {
         self.writer.discard_slot(self.slot, self.state);
     }

@@ -96,8 +96,23 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     /// # Errors
     /// [`TakeError::Closed`] or [`TakeError::WriterDied`] once everything was read and no writer is left that could bring more;
     /// [`TakeError::Evicted`], [`TakeError::Forked`]; [`TakeError::BadSize`] for a sample that a peer spoilt.
-    #[inline]
+    #[inline(always)]
     pub fn take(&self) -> Result<Option<Sample<'_, H, T>>, TakeError> {
+        let segment = &*self.shared.handle;
+        let served = self.last.get();
+        if let Some(writer) = WriterIndex::new(served)
+            && self.may_take()
+            && self.known.get() == writer.bit()
+            && let Some((found, position)) = segment.protocol().take_predicted(self.index(), writer, &self.follow[(served % WRITERS_MAX) as usize])
+        {
+            return self.sample(found, writer, position, 0).map(Some);
+        }
+        self.take_slowly()
+    }
+
+    /// Takes the next sample of any writer, or finds out why there is none.
+    #[inline(never)]
+    fn take_slowly(&self) -> Result<Option<Sample<'_, H, T>>, TakeError> {
         if let Look::Got { found, writer, position, missed } = self.look()? {
             return self.sample(found, writer, position, missed).map(Some);
         }
@@ -160,17 +175,20 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         self.missed.get()
     }
 
+    /// Neither forked nor evicted.
+    #[inline(always)]
+    fn may_take(&self) -> bool {
+        // ORDERING: Relaxed; an eviction is noticed soon, there is no moment it could be exact at.
+        self.shared.claimed.claim.is_mine() && self.shared.handle.view().quarantined().load(Relaxed) & self.index().bit() == 0
+    }
+
     /// One look at every known writer, beginning behind the one served last.
     #[inline]
     fn look(&self) -> Result<Look, TakeError> {
-        if !self.shared.claimed.claim.is_mine() {
-            return Err(TakeError::Forked);
+        if !self.may_take() {
+            return Err(if self.shared.claimed.claim.is_mine() { TakeError::Evicted } else { TakeError::Forked });
         }
         let segment = &*self.shared.handle;
-        // ORDERING: Relaxed; an eviction is noticed soon, there is no moment it could be exact at.
-        if segment.view().quarantined().load(Relaxed) & self.index().bit() != 0 {
-            return Err(TakeError::Evicted);
-        }
         let protocol = segment.protocol();
         let first = self.last.get() + 1;
         let mut waiting = self.known.get().rotate_right(first);
@@ -178,7 +196,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
             let number = (waiting.trailing_zeros() + first) % WRITERS_MAX;
             waiting &= waiting - 1;
             let Some(writer) = WriterIndex::new(number) else { continue };
-            let follow = &self.follow[number as usize];
+            let follow = &self.follow[(number % WRITERS_MAX) as usize];
             // Twice: a take that only moved its cursor is not "nothing".
             for _ in 0..2 {
                 match protocol.take(self.index(), writer, follow) {

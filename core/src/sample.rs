@@ -18,7 +18,6 @@ pub struct Sample<'r, H: SegmentHandle, T: ?Sized = [u8]> {
     shared: &'r ReaderShared<H>,
     slot: u32,
     len: u32,
-    generation: u32,
     sequence: u32,
     missed: u32,
     writer: WriterIndex,
@@ -32,7 +31,6 @@ impl<'r, H: SegmentHandle, T: Payload + ?Sized> Sample<'r, H, T> {
             shared,
             slot: found.index,
             len: found.size,
-            generation: found.generation,
             sequence,
             missed,
             writer,
@@ -58,11 +56,6 @@ impl<'r, H: SegmentHandle, T: Payload + ?Sized> Sample<'r, H, T> {
     /// Index of the slot, for people.
     pub fn slot(&self) -> u32 {
         self.slot
-    }
-
-    /// The slot's generation, for people.
-    pub fn generation(&self) -> u32 {
-        self.generation
     }
 
     /// Its length in bytes.
@@ -100,7 +93,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Deref for Sample<'_, H, T> {
 }
 
 impl<H: SegmentHandle, T: ?Sized> Drop for Sample<'_, H, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.shared.release(self.slot);
     }

@@ -55,7 +55,8 @@ pub struct Writer<H: SegmentHandle, T: ?Sized = [u8]> {
     scarce_reserves: Cell<u32>,
     failures: Cell<u32>,
     plenty: Cell<u32>,
-    closed: Cell<bool>,
+    /// Ring order is the way: slots are small, not scarce, and not overwritten.
+    in_order: Cell<bool>,
     payload: PhantomData<fn(&T)>,
 }
 
@@ -69,7 +70,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
             return Err(JoinError::TypeMismatch);
         }
         let claimed = handle.claim_writer(STATE_IN_USE)?;
-        let geometry = handle.geometry();
+        let geometry = *handle.geometry();
         let head = handle.view().writer_entry(claimed.index).map_or(0, |entry| entry.head().load(Relaxed));
         let position = head.wrapping_add(geometry.ring_len);
         // Writers start far from each other, so that they do not meet at the same slots.
@@ -85,7 +86,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
             scarce_reserves: Cell::new(0),
             failures: Cell::new(0),
             plenty: Cell::new(0),
-            closed: Cell::new(false),
+            in_order: Cell::new(!geometry.overwrite && geometry.capacity < LARGE),
             payload: PhantomData,
         })
     }
@@ -93,17 +94,17 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     /// Loans a free slot, if there is one. Never waits and never recovers: may run in a signal or interrupt handler.
     ///
     /// # Errors
-    /// [`LoanError::NoFreeSlot`], [`LoanError::Closed`], [`LoanError::Forked`].
-    #[inline]
+    /// [`LoanError::NoFreeSlot`], [`LoanError::Forked`].
+    #[inline(always)]
     pub fn try_loan(&self) -> Result<Loan<'_, H, T>, LoanError> {
         if !self.claimed.claim.is_mine() {
             return Err(LoanError::Forked);
         }
-        if self.closed.get() {
-            return Err(LoanError::Closed);
-        }
-        let (slot, state) = self.reserve().ok_or(LoanError::NoFreeSlot)?;
-        self.loans.set(self.loans.get() + 1);
+        let (slot, state) = match self.reserve_next() {
+            Some(got) => got,
+            None => self.reserve_slowly().ok_or(LoanError::NoFreeSlot)?,
+        };
+        self.loans.set(self.loans.get().wrapping_add(1));
         Ok(Loan::new(self, slot, state))
     }
 
@@ -111,24 +112,30 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// As [`try_loan`](Self::try_loan).
+    #[inline(always)]
     pub fn loan(&self) -> Result<Loan<'_, H, T>, LoanError> {
         match self.try_loan() {
-            Err(LoanError::NoFreeSlot) => {
-                // An error of the system (descriptors ran out) leaves things as they are; the answer stays true.
-                if self.handle.recovery_is_due(RECOVERY_INTERVAL_MS) && self.handle.recover().is_ok_and(|found| !found.is_empty()) {
-                    return self.try_loan();
-                }
-                Err(LoanError::NoFreeSlot)
-            }
+            Err(LoanError::NoFreeSlot) => self.loan_from_the_dead(),
             answer => answer,
         }
+    }
+
+    /// Nothing is free: perhaps dead peers hold some.
+    #[cold]
+    #[inline(never)]
+    fn loan_from_the_dead(&self) -> Result<Loan<'_, H, T>, LoanError> {
+        // An error of the system (descriptors ran out) leaves things as they are; the answer stays true.
+        if self.handle.recovery_is_due(RECOVERY_INTERVAL_MS) && self.handle.recover().is_ok_and(|found| !found.is_empty()) {
+            return self.try_loan();
+        }
+        Err(LoanError::NoFreeSlot)
     }
 
     /// Loans a free slot; waits for one at most `timeout` in all. Sleeps in slices of 100 ms, after each of which it looks for
     /// dead peers, so that it never waits for somebody who is gone.
     ///
     /// # Errors
-    /// [`LoanError::TimedOut`], [`LoanError::Closed`], [`LoanError::Forked`].
+    /// [`LoanError::TimedOut`], [`LoanError::Forked`].
     pub fn loan_timeout(&self, timeout: Duration) -> Result<Loan<'_, H, T>, LoanError> {
         let mut left = None;
         loop {
@@ -185,8 +192,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
         if len <= capacity { Ok(()) } else { Err(CommitError::SampleTooLarge { sample: len, capacity }) }
     }
 
-    /// Ends the stream: readers drain what was committed and are then told. Loans that are out can no longer be committed… by
-    /// then they are gone: they cannot outlive this call.
+    /// Ends the stream: readers drain what was committed and are then told. The same as dropping the writer.
     pub fn close(self) {
         drop(self);
     }
@@ -223,29 +229,38 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         self.claimed.claim.is_mine()
     }
 
-    /// Claims a slot: ring order, or the hottest first, or the free map when slots are scarce.
-    #[inline]
-    fn reserve(&self) -> Option<(u32, u32)> {
-        let protocol = self.protocol();
-        if protocol.view.geometry().overwrite {
+    /// Claims the next slot in ring order, where that is this writer's way now: one claim, everything inlined.
+    #[inline(always)]
+    fn reserve_next(&self) -> Option<(u32, u32)> {
+        if self.in_order.get() { self.probe() } else { None }
+    }
+
+    /// Claims a slot by whatever way is left: further ring order, the hottest first, the free map, or overwriting.
+    #[cold]
+    #[inline(never)]
+    fn reserve_slowly(&self) -> Option<(u32, u32)> {
+        let geometry = self.handle.geometry();
+        if geometry.overwrite {
             return self.reserve_by_overwriting();
         }
-        if protocol.view.geometry().capacity >= LARGE
+        if geometry.capacity >= LARGE
             && let Some(got) = self.reserve_recent()
         {
             return Some(got);
         }
-        if protocol.is_scarce() { self.reserve_scarce() } else { self.reserve_in_order() }
-    }
-
-    #[inline]
-    fn reserve_in_order(&self) -> Option<(u32, u32)> {
-        for _ in 0..PROBES {
-            if let Some(got) = self.probe() {
-                return Some(got);
+        if !self.protocol().is_scarce() {
+            self.in_order.set(geometry.capacity < LARGE);
+            for _ in 0..PROBES {
+                if let Some(got) = self.probe() {
+                    return Some(got);
+                }
             }
+            self.plenty.set(0);
+            self.failures.set(0);
+            self.protocol().become_scarce();
         }
-        self.reserve_when_taken()
+        self.in_order.set(false);
+        self.reserve_scarce()
     }
 
     /// Tries the next slot in ring order.
@@ -272,16 +287,7 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         None
     }
 
-    /// The next slots in ring order are taken: the map shows the free ones from now on.
-    #[cold]
-    fn reserve_when_taken(&self) -> Option<(u32, u32)> {
-        self.protocol().become_scarce();
-        self.plenty.set(0);
-        self.failures.set(0);
-        self.reserve_scarce()
-    }
-
-    #[inline(never)]
+    /// Slots are scarce: the hottest, then what the map shows; now and then one in ring order, to see whether they still are.
     fn reserve_scarce(&self) -> Option<(u32, u32)> {
         let protocol = self.protocol();
         let reserves = self.scarce_reserves.get().wrapping_add(1);

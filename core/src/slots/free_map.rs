@@ -33,10 +33,13 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     #[cold]
     pub(crate) fn become_scarce(self) {
         // ORDERING: Relaxed; the fence is what orders it before the sweep.
-        self.view.flags().fetch_or(SCARCE, Relaxed);
+        let before = self.view.flags().fetch_or(SCARCE, Relaxed);
         // Full fence, edge "scarce".
         self.view.memory().fence_full();
-        self.mark_all_free();
+        // Set already: whoever set it swept, or is sweeping.
+        if before & SCARCE == 0 {
+            self.mark_all_free();
+        }
     }
 
     /// Stops using the map.

@@ -52,7 +52,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             && slot.sequence().load(Relaxed) == position
             && slot.writer().load(Relaxed) == owner_field(writer)
         {
-            return Some(Found { index: slot.index(), size: slot.size().load(Relaxed), generation: slot.generation().load(Relaxed) });
+            return Some(Found { index: slot.index(), size: slot.size().load(Relaxed) });
         }
         if before & reader.bit() == 0 {
             self.unpin(reader, slot);

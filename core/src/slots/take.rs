@@ -52,8 +52,6 @@ pub(crate) struct Found {
     pub(crate) index: u32,
     /// Its size, alleged.
     pub(crate) size: u32,
-    /// Its generation.
-    pub(crate) generation: u32,
 }
 
 /// What a take came to.
@@ -68,19 +66,30 @@ pub(crate) enum Took {
 }
 
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
-    /// Takes the next sample of `writer`.
+    /// Takes the next sample of `writer` from the slot it is expected in: one look, everything inlined.
     #[inline(always)]
+    pub(crate) fn take_predicted(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow) -> Option<(Found, u32)> {
+        let cursor = follow.cursor.get();
+        let slot = self.view.slot(follow.predicted.get())?;
+        // ORDERING: Relaxed, both; a hint, and the fastest thing to poll. `hold` decides.
+        if slot.sequence().load(Relaxed) != cursor
+            || slot.writer().load(Relaxed) != owner_field(writer.get())
+            || cursor.wrapping_sub(follow.guard.get()) >= GUARD
+        {
+            return None;
+        }
+        let found = self.hold(reader, &slot, writer.get(), cursor)?;
+        self.advance(follow, found.index, cursor);
+        Some((found, cursor))
+    }
+
+    /// Takes the next sample of `writer`, wherever it is.
+    #[inline]
     pub(crate) fn take(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow) -> Took {
         let cursor = follow.cursor.get();
         let believe_prediction = cursor.wrapping_sub(follow.guard.get()) < GUARD || self.nothing_old_is_held(reader, writer, follow);
-        if believe_prediction
-            && let Some(slot) = self.view.slot(follow.predicted.get())
-            // ORDERING: Relaxed, both; a hint, and the fastest thing to poll. `hold` decides.
-            && slot.sequence().load(Relaxed) == cursor
-            && slot.writer().load(Relaxed) == owner_field(writer.get())
-            && let Some(found) = self.hold(reader, &slot, writer.get(), cursor)
-        {
-            return self.got(follow, found, cursor, 0);
+        if believe_prediction && let Some((found, position)) = self.take_predicted(reader, writer, follow) {
+            return Took::Got { found, position, missed: 0 };
         }
         self.take_by_ring(reader, writer, follow, cursor)
     }
@@ -157,16 +166,21 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         (mine && slot.sequence().load(Relaxed) == position && slot.writer().load(Relaxed) == owner_field(writer)).then(|| Found {
             index: slot.index(),
             size: slot.size().load(Relaxed),
-            generation: slot.generation().load(Relaxed),
         })
     }
 
     #[inline(always)]
     fn got(self, follow: &Follow, found: Found, position: u32, missed: u32) -> Took {
-        follow.cursor.set(position.wrapping_add(1));
-        let next = found.index + 1;
-        follow.predicted.set(if next == self.view.geometry().slots { 0 } else { next });
+        self.advance(follow, found.index, position);
         Took::Got { found, position, missed }
+    }
+
+    /// The next sample is expected at the next position, in the next slot.
+    #[inline(always)]
+    fn advance(self, follow: &Follow, slot: u32, position: u32) {
+        follow.cursor.set(position.wrapping_add(1));
+        let next = slot + 1;
+        follow.predicted.set(if next == self.view.geometry().slots { 0 } else { next });
     }
 
     /// Once the cursor has run half a circle: whether every sample of `writer` that this reader still holds is younger than that.
