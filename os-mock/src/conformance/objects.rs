@@ -28,7 +28,8 @@ pub fn clause_01(harness: &impl Harness) {
         }
     }
     let (os, name) = (harness.os(), Fresh::new(harness));
-    let impossible = ObjectSpec { len: isize::MAX as usize & !(LEN - 1), reserve: true, group: false };
+    // Not reserved: a platform that reserves step by step would fill the machine before it fails.
+    let impossible = ObjectSpec { len: isize::MAX as usize & !(LEN - 1), reserve: false, group: false };
     check!(1, os.create(name.get(), impossible).is_err(), "half the address space was given out");
     let found = os.open(name.get(), Access::ReadOnly).map(drop);
     check!(1, found == Err(OpenFault::NotFound), "a failed create left this behind: {found:?}");
@@ -60,12 +61,14 @@ pub fn clause_02<H: Harness>(harness: &H) {
     let memory = made.mapping.memory();
     word(&memory, 0).store(7, Ordering::Release);
     let pid = os.process().pid;
+    // A platform that knows no pid says 0.
+    let is_refused = |again: &Result<(), _>| matches!(again, Err(CreateFault::AlreadyExists { pid: named }) if [0, pid].contains(named));
     let again = os.create(name.get(), SPEC).map(drop);
-    check!(2, again == Err(CreateFault::AlreadyExists { pid }), "over a living owner with pid {pid}: {again:?}");
+    check!(2, is_refused(&again), "over a living owner with pid {pid}: {again:?}");
     check!(2, word(&memory, 0).load(Ordering::Acquire) == 7, "the living owner's object was touched");
     let mut other = |os: &H::Os, pause: &mut dyn FnMut()| {
         let again = os.create(name.get(), SPEC).map(drop);
-        check!(2, again == Err(CreateFault::AlreadyExists { pid }), "over another process's, with pid {pid}: {again:?}");
+        check!(2, is_refused(&again), "over another process's, with pid {pid}: {again:?}");
         pause();
     };
     harness.beside(Ending::Leaves, &mut other, &mut || {});
