@@ -31,7 +31,7 @@ fn after(generation: u64, buffers: u32) -> u64 {
     if generation as u32 == u32::MAX { generation + 1 + u64::from(buffers) } else { generation + 1 }
 }
 
-/// Stores of one publication: BUSY, high, five data words, low, latest high, latest low.
+/// Stores of one publication: BUSY, five data words, high, low, latest high, latest low.
 const STORES: i64 = 4 + 1 + 5;
 
 fn start(buffers: u32, latest: u64) -> seqslot_core::Region<'static> {

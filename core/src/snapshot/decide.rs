@@ -33,6 +33,8 @@ pub(super) const fn next(generation: u64, buffers: u32) -> u64 {
 pub(super) enum Mismatch {
     /// The writer has moved on: look for the newer value.
     Overtaken,
+    /// `latest` stands where it stood. Met twice in a row it is damage; once, it may be a whole lap of the low word.
+    Contradiction,
     /// No writer leaves this behind.
     Damaged,
 }
@@ -40,7 +42,13 @@ pub(super) enum Mismatch {
 /// The buffer of `was` holds low word `found`, and `latest` now is `now`.
 pub(super) const fn mismatch(was: u64, found: u32, now: u64, buffers: u32) -> Mismatch {
     let another_buffers = found != BUSY && (found ^ low(was)) & (buffers - 1) != 0;
-    if another_buffers || was == now { Mismatch::Damaged } else { Mismatch::Overtaken }
+    if another_buffers {
+        Mismatch::Damaged
+    } else if was == now {
+        Mismatch::Contradiction
+    } else {
+        Mismatch::Overtaken
+    }
 }
 
 /// Where the next writer goes on.
@@ -56,7 +64,7 @@ pub(super) struct Resumption {
 
 /// Decides from the words a writer left: `latest`, the generation in the buffer of `latest`, and the one in the buffer after it.
 pub(super) const fn resume(latest: u64, own: u64, after: u64, buffers: u32) -> Resumption {
-    // A `latest.high` ahead of the buffer's is a death between W5 and W6, which only the lap of the low word can leave.
+    // A `latest.high` ahead of the buffer's is a death between W6 and W7, which only the lap of the low word can leave.
     let split = low(latest) == u32::MAX && own == latest.wrapping_sub(1 << 32);
     if own != latest && !split {
         // The next high word, the same place in the row of buffers: a generation that no reader holds.
@@ -124,8 +132,8 @@ mod tests {
     fn a_buffer_that_stays_behind_or_holds_anothers_generation_is_damage() {
         assert_eq!(mismatch(4, BUSY, 5, 2), Mismatch::Overtaken);
         assert_eq!(mismatch(4, 6, 6, 2), Mismatch::Overtaken);
-        assert_eq!(mismatch(4, BUSY, 4, 2), Mismatch::Damaged);
-        assert_eq!(mismatch(4, 6, 4, 2), Mismatch::Damaged);
+        assert_eq!(mismatch(4, BUSY, 4, 2), Mismatch::Contradiction);
+        assert_eq!(mismatch(4, 6, 4, 2), Mismatch::Contradiction);
         assert_eq!(mismatch(4, 5, 6, 2), Mismatch::Damaged);
     }
 }

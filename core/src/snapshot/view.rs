@@ -24,6 +24,17 @@ pub enum SnapshotRead {
     Fresh(u64),
 }
 
+/// Why a try failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failure {
+    /// The writer has moved on.
+    Overtaken,
+    /// The buffer is not what `latest` says, and `latest` has not moved.
+    Contradiction,
+    /// Trying again will not help.
+    Final(SnapshotError),
+}
+
 /// Where a writer goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -116,7 +127,7 @@ impl<M: Memory> SnapshotView<M> {
     #[must_use]
     pub fn latest(&self) -> u64 {
         let low = self.word(LATEST_LOW_AT).load(Ordering::Relaxed);
-        // ORDERING: Acquire fence after a Relaxed load, edge "latest"; pairs with W6 in `announce`. Carries the buffer of that
+        // ORDERING: Acquire fence after a Relaxed load, edge "latest"; pairs with W7 in `announce`. Carries the buffer of that
         // generation and `latest.high`.
         self.memory.fence(Ordering::Acquire);
         // ORDERING: Relaxed; the fence above orders it behind the low word, so it is that generation's or a newer one.
@@ -140,45 +151,57 @@ impl<M: Memory> SnapshotView<M> {
             return Err(SnapshotError::TypeMismatch);
         }
         match self.attempt(latest, seen, into) {
-            Some(answer) => answer,
-            None => self.read_again(seen, into),
+            Ok(answer) => Ok(answer),
+            Err(failure) => self.read_again(failure, seen, into),
         }
     }
 
-    /// The tries after the first.
+    /// What follows a try that failed: the tries after the first.
     #[cold]
-    fn read_again(&self, seen: u64, into: &mut [u8]) -> Result<SnapshotRead, SnapshotError> {
+    fn read_again(&self, first: Failure, seen: u64, into: &mut [u8]) -> Result<SnapshotRead, SnapshotError> {
+        let mut last = first;
         for _ in 1..SNAPSHOT_TRIES_MAX {
-            core::hint::spin_loop();
-            if let Some(answer) = self.attempt(self.latest(), seen, into) {
-                return answer;
+            if let Failure::Final(error) = last {
+                return Err(error);
             }
+            core::hint::spin_loop();
+            let failure = match self.attempt(self.latest(), seen, into) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            if last == Failure::Contradiction && failure == Failure::Contradiction {
+                return Err(SnapshotError::Damaged);
+            }
+            last = failure;
         }
-        Err(SnapshotError::Contended { tries: SNAPSHOT_TRIES_MAX })
+        Err(match last {
+            Failure::Final(error) => error,
+            _ => SnapshotError::Contended { tries: SNAPSHOT_TRIES_MAX },
+        })
     }
 
-    /// One try, steps R2 to R5; `None` if the writer has overtaken it. The caller has checked the length of `into`.
+    /// One try, steps R2 to R5. The caller has checked the length of `into`.
     #[inline(always)]
-    fn attempt(&self, latest: u64, seen: u64, into: &mut [u8]) -> Option<Result<SnapshotRead, SnapshotError>> {
+    fn attempt(&self, latest: u64, seen: u64, into: &mut [u8]) -> Result<SnapshotRead, Failure> {
         if low(latest) == BUSY {
-            return Some(Err(if latest == 0 { SnapshotError::Empty } else { SnapshotError::Damaged }));
+            return Err(Failure::Final(if latest == 0 { SnapshotError::Empty } else { SnapshotError::Damaged }));
         }
         let at = self.geometry.buffer_at(low(latest));
         let found = self.word(at + BUFFER_LOW).load(Ordering::Relaxed);
-        // ORDERING: Acquire fence after a Relaxed load, edges "data" and "recycle"; pairs with W4 and W1 in `publish`. Carries the data
-        // of the generation found, or, if the buffer is BUSY or newer, the newer `latest`.
+        let lap = self.word(at + BUFFER_HIGH).load(Ordering::Relaxed);
+        // ORDERING: Acquire fence after Relaxed loads, edges "recycle" and "lap"; pairs with W1, W4 and W5 in `publish`. Carries the newer
+        // `latest`, if the buffer is BUSY or newer, and the data, if only the high word is newer. (Else it came with `latest`.)
         self.memory.fence(Ordering::Acquire);
         if found != low(latest) {
-            return match mismatch(latest, found, self.latest(), self.geometry.buffers) {
-                Mismatch::Damaged => Some(Err(SnapshotError::Damaged)),
-                Mismatch::Overtaken => None,
-            };
+            return Err(match mismatch(latest, found, self.latest(), self.geometry.buffers) {
+                Mismatch::Damaged => Failure::Final(SnapshotError::Damaged),
+                Mismatch::Contradiction => Failure::Contradiction,
+                Mismatch::Overtaken => Failure::Overtaken,
+            });
         }
-        // ORDERING: Relaxed like the data, which the fences on both sides carry.
-        let lap = self.word(at + BUFFER_HIGH).load(Ordering::Relaxed);
         let generation = join(lap, found);
         if generation == seen {
-            return Some(Ok(SnapshotRead::Unchanged));
+            return Ok(SnapshotRead::Unchanged);
         }
         // SAFETY: 1. buffers start at multiples of 64 and the payload offset is one of 16. 2. `into` is as long as a value, which
         // the geometry has found inside the memory with the last word filled up. 3. by `prepare` or `attach`.
@@ -187,15 +210,15 @@ impl<M: Memory> SnapshotView<M> {
         // byte of a newer value sees BUSY or a newer generation below.
         self.memory.fence(Ordering::Acquire);
         if self.word(at + BUFFER_LOW).load(Ordering::Relaxed) != found {
-            return None;
+            return Err(Failure::Overtaken);
         }
-        // ORDERING: Acquire fence after a Relaxed load, edge "lap"; pairs with W4 in `publish`. Should the low word have gone
-        // all the way round, the high word below is the newer one.
+        // ORDERING: Acquire fence after a Relaxed load, edge "lap"; pairs with W5 in `publish`. Should the low word have gone
+        // all the way round, the high word below is a newer one.
         self.memory.fence(Ordering::Acquire);
         if self.word(at + BUFFER_HIGH).load(Ordering::Relaxed) != lap {
-            return None;
+            return Err(Failure::Overtaken);
         }
-        Some(Ok(SnapshotRead::Fresh(generation)))
+        Ok(SnapshotRead::Fresh(generation))
     }
 
     /// Finds where the writer before stopped, and finishes what it had only to announce. Called by a new writer, once.
@@ -227,27 +250,29 @@ impl<M: Memory> SnapshotView<M> {
         }
         let generation = next(latest, self.geometry.buffers);
         let at = self.geometry.buffer_at(low(generation));
-        // ORDERING: Release, W1, edge "recycle"; pairs with the fence after the buffer's low word in `attempt`. Carries the `latest` that
+        // ORDERING: Release, W1, edge "recycle"; pairs with the fence after the buffer's words in `attempt`. Carries the `latest` that
         // stands above this buffer's old generation.
         self.word(at + BUFFER_LOW).store(BUSY, Ordering::Release);
         // ORDERING: Release fence, W2, edge "torn"; pairs with the Acquire fence after the copy in `attempt`. Keeps the data behind BUSY.
         self.memory.fence(Ordering::Release);
-        // ORDERING: Relaxed like the data; W2 and W4 carry them.
-        self.word(at + BUFFER_HIGH).store(high(generation), Ordering::Relaxed);
         // SAFETY: 1. and 2. as in `attempt`, with the length checked above. 3. and 4. by `prepare` or `attach`.
         unsafe { self.memory.copy_in(at + self.geometry.payload_offset as usize, value) };
-        // ORDERING: Release, W4, edges "data" and "lap"; pairs with the fences after the buffer's low word in `attempt`. Carries the data.
+        // ORDERING: Release, W4, edge "lap"; pairs with the fence after the buffer's words in `attempt`. Carries the data.
+        self.word(at + BUFFER_HIGH).store(high(generation), Ordering::Release);
+        // ORDERING: Release, W5, edges "recycle" and "lap"; pairs with the fences after the buffer's low word in `attempt`. Carries the
+        // `latest` above the buffer's old generation, and the buffer's high word.
         self.word(at + BUFFER_LOW).store(low(generation), Ordering::Release);
         self.announce(generation);
         Ok(generation)
     }
 
-    /// W5 and W6.
+    /// W6 and W7.
     #[inline(always)]
     fn announce(&self, generation: u64) {
-        // ORDERING: Relaxed; the Release of the low word carries it.
-        self.word(LATEST_HIGH_AT).store(high(generation), Ordering::Relaxed);
-        // ORDERING: Release, W6, edge "latest"; pairs with the fence in `latest`. Carries the buffer and the high word.
+        // ORDERING: Release, W6, edge "lap"; pairs with the fence after the buffer's words in `attempt`: a reader that paused for a whole
+        // lap, so that only this word has moved, finds the buffer's new generation when it tries again.
+        self.word(LATEST_HIGH_AT).store(high(generation), Ordering::Release);
+        // ORDERING: Release, W7, edge "latest"; pairs with the fence in `latest`. Carries the buffer and the high word.
         self.word(LATEST_LOW_AT).store(low(generation), Ordering::Release);
     }
 
