@@ -40,6 +40,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What there is
+//!
+//! - [`crash_points`] runs a scenario with a death before event 1, 2, 3 … of an operation, until it completes.
+//! - [`Schedule`] runs steps of several processes in an order that a seed decides.
+//! - [`World::on_wait`] runs others while a process waits; [`World::plan`] plans faults; [`MockOs::fork`] forks.
+//! - [`World::on_event`] is called before every shared access: the seam for a scheduler that switches there.
+//! - [`conformance`] is the suite for any platform.
+//!
 //! # Determinism
 //!
 //! With [`World::new`] time is virtual, nothing blocks, and everything drawn at random comes from the seed: one thread of a test
@@ -49,6 +57,7 @@
 
 #[allow(unsafe_code, reason = "looks at words of mapped memory")]
 pub mod conformance;
+mod crash;
 mod fault;
 #[allow(unsafe_code, reason = "owns the objects' memory")]
 mod heap;
@@ -58,16 +67,19 @@ mod memory;
 mod object;
 mod os;
 mod process;
+mod schedule;
 mod trace;
 mod wait;
 mod world;
 
+pub use crash::{CrashPoint, CrashPoints, crash_points};
 pub use fault::{Fault, Plan};
 pub use liveness::MockClaim;
 pub use memory::MockMemory;
 pub use object::MockMapping;
 pub use os::MockOs;
 pub use process::Died;
+pub use schedule::{Ended, Schedule, Step};
 pub use trace::{Event, EventKind};
 pub use wait::{WaitHook, Waiting};
 pub use world::{EventHook, World, seeds};

@@ -77,6 +77,11 @@ impl MockOs {
         self.control.die_before(n);
     }
 
+    /// Calls off what [`die_before`](Self::die_before) has planned.
+    pub fn live_on(&self) {
+        self.control.live_on();
+    }
+
     /// Kills the process now. If it runs on a thread, it is unwound at its next event there.
     pub fn kill(&self) {
         self.control.bury(&self.world, None, self.control.events() + 1);

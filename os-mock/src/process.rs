@@ -1,6 +1,6 @@
 //! The control block of a simulated process: its events, its death, and which process a thread acts for.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
@@ -76,6 +76,8 @@ struct ProcessDied(u64);
 thread_local! {
     /// The processes this thread runs, innermost last; `None` where a wait's hook runs for others.
     static RUNNING: RefCell<Vec<Option<Arc<Control>>>> = const { RefCell::new(Vec::new()) };
+    /// Whether this thread unwinds for a simulated death.
+    static DYING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The process that acts when `handle`'s process is asked to: the one this thread runs if it was forked from `handle`'s
@@ -90,9 +92,9 @@ pub(crate) fn acting(handle: &Arc<Control>) -> Arc<Control> {
         .unwrap_or_else(|| Arc::clone(handle))
 }
 
-/// True if this thread is inside the unwinding of a simulated death.
+/// True if this thread unwinds for a simulated death, and not for a failure.
 pub(crate) fn is_dying() -> bool {
-    RUNNING.try_with(|running| running.borrow().iter().flatten().any(|control| control.is_dead())).unwrap_or(false)
+    DYING.try_with(Cell::get).unwrap_or(false)
 }
 
 impl Control {
@@ -120,6 +122,11 @@ impl Control {
     /// Plans the death before the `n`-th counted event from now.
     pub(crate) fn die_before(&self, n: u64) {
         self.die_at.store(self.events().saturating_add(n), Ordering::Relaxed);
+    }
+
+    /// No death is planned any more.
+    pub(crate) fn live_on(&self) {
+        self.die_at.store(NEVER, Ordering::Relaxed);
     }
 
     /// Counts an event of this process. True: go on and do it. False: the process is dead, do nothing.
@@ -166,6 +173,7 @@ impl Control {
         }
         let runs = RUNNING.with(|running| running.borrow().iter().flatten().any(|control| control.id == self.id));
         if runs {
+            DYING.set(true);
             // Not `panic_any`: the hook has nothing to tell about a planned death.
             resume_unwind(Box::new(ProcessDied(self.id)));
         }
@@ -206,6 +214,8 @@ impl Drop for Running {
 pub(crate) fn run<R>(control: &Arc<Control>, body: impl FnOnce() -> R) -> Result<R, Died> {
     let running = Running::enter(Some(control));
     let ended = catch_unwind(AssertUnwindSafe(body));
+    // Set again where the death is not this process's and goes on unwinding.
+    let was_dying = DYING.replace(false);
     drop(running);
     match ended {
         Ok(result) => match control.death() {
@@ -214,7 +224,10 @@ pub(crate) fn run<R>(control: &Arc<Control>, body: impl FnOnce() -> R) -> Result
         },
         Err(payload) => match (payload.downcast_ref::<ProcessDied>(), control.death()) {
             (Some(ProcessDied(id)), Some(died)) if *id == control.id => Err(died),
-            _ => resume_unwind(payload),
+            _ => {
+                DYING.set(was_dying);
+                resume_unwind(payload)
+            }
         },
     }
 }
