@@ -1,2 +1,59 @@
-//! Developers' commands.
-fn main() {}
+//! Developers' commands: `cargo xtask --help`. Each ends in one line that counts what it did, and fails loudly.
+
+mod instructions;
+mod loom;
+mod run;
+mod soak;
+mod syscalls;
+mod targets;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Checks that take longer than the tests, or other tools")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Kill -9 rounds: writers and readers in turn, at random instants; nothing may be lost, doubled, or stay held
+    Soak(soak::Args),
+    /// One side of a soak round (started by `soak`)
+    #[command(hide = true)]
+    SoakVictim(soak::VictimArgs),
+    /// Count the system calls of a polling writer and reader: none per sample (needs strace)
+    Syscalls(syscalls::Args),
+    /// One side of `syscalls` (started by it)
+    #[command(hide = true)]
+    SyscallsPair(syscalls::PairArgs),
+    /// Build the core for bare targets, type-check the macOS shim (needs the distribution's rustc with its sources)
+    Targets(targets::Args),
+    /// Count the instructions of a cycle at 4 and 65,536 slots, free and nearly all held (needs valgrind)
+    Instructions(instructions::Args),
+    /// Run the loom models over the protocol's code
+    Loom(loom::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Soak(args) => soak::run(&args),
+        Command::SoakVictim(args) => soak::victim(&args),
+        Command::Syscalls(args) => syscalls::run(&args),
+        Command::SyscallsPair(args) => syscalls::pair(&args),
+        Command::Targets(args) => targets::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
+        Command::Loom(args) => loom::run(&args),
+    };
+    match outcome {
+        Ok(line) => {
+            println!("{line}");
+            std::process::ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("failed: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

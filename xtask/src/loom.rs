@@ -1,0 +1,39 @@
+//! The loom models over the protocol's own code.
+
+use crate::run::{Outcome, capture, cargo, target_dir};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The small models only: what CI has time for
+    #[arg(long)]
+    small: bool,
+}
+
+/// Test binaries of the core that hold models.
+const TESTS: [&str; 2] = ["loom_snapshot", "loom_slots"];
+
+pub fn run(args: &Args) -> Outcome {
+    let (mut passed, mut executions) = (0, 0_u64);
+    for test in TESTS {
+        let mut command = cargo();
+        command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target_dir().join("loom"));
+        if args.small {
+            command.env("LOOM_SMALL", "1");
+        }
+        command.args(["test", "--release", "-p", "seqslot-core", "--test", test, "--", "--nocapture", "--test-threads=2"]);
+        let (out, err) = capture(&mut command)?;
+        println!("{err}{out}");
+        for line in out.lines().chain(err.lines()) {
+            if let Some((_, count)) = line.split_once(" executions").and_then(|(before, _)| before.rsplit_once(' ')) {
+                executions += count.replace(',', "").parse::<u64>().unwrap_or(0);
+            }
+            if let Some(rest) = line.strip_prefix("test result: ok. ") {
+                passed += rest.split(' ').next().and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
+            }
+        }
+    }
+    if passed == 0 {
+        return Err("no model ran".into());
+    }
+    Ok(format!("{passed} models and mutation runs passed, {executions} executions explored"))
+}

@@ -1,0 +1,45 @@
+//! Running other programs.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What a command of this tool gives: its closing line, or what went wrong.
+pub type Outcome = Result<String, Box<dyn Error>>;
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    // This package is one folder below the root.
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, PathBuf::from)
+}
+
+/// The build folder.
+pub fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Cargo, in the workspace's root.
+pub fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root());
+    command
+}
+
+/// Runs to the end, its output passed through.
+pub fn pass(command: &mut Command) -> Result<(), Box<dyn Error>> {
+    let status = command.status().map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
+}
+
+/// Runs to the end and gives its standard output and standard error.
+pub fn capture(command: &mut Command) -> Result<(String, String), Box<dyn Error>> {
+    let output = command.output().map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned());
+    if output.status.success() { Ok((out, err)) } else { Err(format!("{command:?} ended with {}\n{out}{err}", output.status).into()) }
+}
+
+/// Refuses with advice where a program is missing.
+pub fn need(program: &str, package: &str) -> Result<(), Box<dyn Error>> {
+    let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()));
+    if found { Ok(()) } else { Err(format!("{program} is missing; install the package {package}").into()) }
+}
