@@ -76,9 +76,9 @@ impl Drop for MockClaim {
 
 pub(crate) fn claim(mapping: &MockMapping, lock: Lock) -> Result<Option<MockClaim>, OsError> {
     let control = acting(&mapping.control);
-    if !control.event(&mapping.world, EventKind::Claim, usize::from(lock.number()), 0) {
+    let Some(_act) = control.event(&mapping.world, EventKind::Claim, usize::from(lock.number()), 0) else {
         return Err(OsError::new("fcntl", errno::ESRCH, &mapping.object.name));
-    }
+    };
     if mapping.access == Access::ReadOnly {
         return Err(OsError::new("fcntl", errno::EBADF, &mapping.object.name));
     }
@@ -98,7 +98,7 @@ pub(crate) fn claim(mapping: &MockMapping, lock: Lock) -> Result<Option<MockClai
 
 pub(crate) fn is_claimed(mapping: &MockMapping, lock: Lock) -> Result<bool, OsError> {
     // Not a crash point; the answer is as good in a dead process, where a destructor may ask.
-    acting(&mapping.control).event(&mapping.world, EventKind::Test, usize::from(lock.number()), 0);
+    let _act = acting(&mapping.control).event(&mapping.world, EventKind::Test, usize::from(lock.number()), 0);
     let mut state = mapping.world.state();
     if state.strikes(Fault::Claim) {
         return Err(OsError::new("open", errno::EMFILE, &mapping.object.name));

@@ -6,7 +6,7 @@ use portable_atomic::{AtomicBool, AtomicU32, Ordering};
 use seqslot_core::{Access, Memory, MemoryCas, Raw};
 
 use crate::object::{MockMapping, Object};
-use crate::process::{Control, acting};
+use crate::process::{Act, Control, acting};
 use crate::trace::EventKind;
 use crate::world::World;
 
@@ -51,12 +51,15 @@ impl MockMemory {
         acting(&self.control).event(&self.world, kind, at, len as u32);
     }
 
-    /// Before a change of `len` bytes; false if it must not be made, because the process is dead.
-    fn writes(&self, kind: EventKind, at: usize, len: usize, value: u32) -> bool {
+    /// Before a change of `len` bytes; `None` if it must not be made, because the process is dead.
+    fn writes(&self, kind: EventKind, at: usize, len: usize, value: u32) -> Option<Act> {
         self.check(at, len);
         let panicking = std::thread::panicking();
         assert!(panicking || self.access == Access::ReadWrite, "{kind:?} at {at:#x} of a mapping that is read-only");
-        self.access == Access::ReadWrite && acting(&self.control).event(&self.world, kind, at, value)
+        if self.access == Access::ReadOnly {
+            return None;
+        }
+        acting(&self.control).event(&self.world, kind, at, value)
     }
 }
 
@@ -75,14 +78,14 @@ unsafe impl Memory for MockMemory {
     }
 
     unsafe fn store(&self, at: usize, value: u32, order: Ordering) {
-        if self.writes(EventKind::Store, at, 4, value) {
+        if let Some(_act) = self.writes(EventKind::Store, at, 4, value) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             unsafe { self.raw.store(at, value, order) }
         }
     }
 
     unsafe fn store_fenced(&self, at: usize, value: u32) {
-        if self.writes(EventKind::Store, at, 4, value) {
+        if let Some(_act) = self.writes(EventKind::Store, at, 4, value) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             unsafe { self.raw.store_fenced(at, value) }
         }
@@ -106,7 +109,9 @@ unsafe impl Memory for MockMemory {
         // In two parts, each an event, so that a process can die in the middle of a copy.
         let (first, second) = from.split_at((from.len() / 2).next_multiple_of(4).min(from.len()));
         for (at, part) in [(at, first), (at + first.len(), second)] {
-            if !part.is_empty() && self.writes(EventKind::CopyIn, at, part.len(), part.len() as u32) {
+            if !part.is_empty()
+                && let Some(_act) = self.writes(EventKind::CopyIn, at, part.len(), part.len() as u32)
+            {
                 // SAFETY: the caller's duties; the second part starts at a multiple of 4, or is empty.
                 unsafe { self.raw.copy_in(at, part) }
             }
@@ -120,7 +125,7 @@ unsafe impl Memory for MockMemory {
     }
 
     unsafe fn payload_mut(&self, at: usize, len: usize) -> *mut u8 {
-        if self.writes(EventKind::Grant, at, len, len as u32) {
+        if let Some(_act) = self.writes(EventKind::Grant, at, len, len as u32) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             unsafe { self.raw.payload_mut(at, len) }
         } else {
@@ -138,7 +143,7 @@ unsafe impl Memory for MockMemory {
 // SAFETY: each is the one operation of `Raw`, or, in a dead process, a load that changes nothing.
 unsafe impl MemoryCas for MockMemory {
     unsafe fn compare_exchange(&self, at: usize, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
-        if self.writes(EventKind::Exchange, at, 4, new) {
+        if let Some(_act) = self.writes(EventKind::Exchange, at, 4, new) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             return unsafe { self.raw.compare_exchange(at, current, new, success, failure) };
         }
@@ -149,7 +154,7 @@ unsafe impl MemoryCas for MockMemory {
     }
 
     unsafe fn fetch_add(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        if self.writes(EventKind::Add, at, 4, value) {
+        if let Some(_act) = self.writes(EventKind::Add, at, 4, value) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             return unsafe { self.raw.fetch_add(at, value, order) };
         }
@@ -158,7 +163,7 @@ unsafe impl MemoryCas for MockMemory {
     }
 
     unsafe fn fetch_or(&self, at: usize, bits: u32, order: Ordering) -> u32 {
-        if self.writes(EventKind::Or, at, 4, bits) {
+        if let Some(_act) = self.writes(EventKind::Or, at, 4, bits) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             return unsafe { self.raw.fetch_or(at, bits, order) };
         }
@@ -167,7 +172,7 @@ unsafe impl MemoryCas for MockMemory {
     }
 
     unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32 {
-        if self.writes(EventKind::And, at, 4, bits) {
+        if let Some(_act) = self.writes(EventKind::And, at, 4, bits) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             return unsafe { self.raw.fetch_and(at, bits, order) };
         }
@@ -176,7 +181,7 @@ unsafe impl MemoryCas for MockMemory {
     }
 
     unsafe fn and_fenced(&self, at: usize, bits: u32) {
-        if self.writes(EventKind::And, at, 4, bits) {
+        if let Some(_act) = self.writes(EventKind::And, at, 4, bits) {
             // SAFETY: the caller's duties; writable, as `writes` has checked.
             unsafe { self.raw.and_fenced(at, bits) }
         }

@@ -86,9 +86,9 @@ impl Mapping for MockMapping {
     }
 
     fn unlink(&self) -> Result<(), OsError> {
-        if !acting(&self.control).event(&self.world, EventKind::Unlink, 0, 0) {
+        let Some(_act) = acting(&self.control).event(&self.world, EventKind::Unlink, 0, 0) else {
             return Ok(());
-        }
+        };
         let mut state = self.world.state();
         if state.names.get(&self.object.name).is_some_and(|named| named.id == self.object.id) {
             state.names.remove(&self.object.name);

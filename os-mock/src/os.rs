@@ -115,9 +115,9 @@ impl Os for MockOs {
     fn create(&self, name: &str, spec: ObjectSpec) -> Result<Created<MockMapping, MockClaim>, CreateFault> {
         let control = acting(&self.control);
         let failed = |call, errno| Err(CreateFault::Os(OsError::new(call, errno, name)));
-        if !control.event(&self.world, EventKind::Create, 0, spec.len as u32) {
+        let Some(_act) = control.event(&self.world, EventKind::Create, 0, spec.len as u32) else {
             return failed("shm_open", errno::ESRCH);
-        }
+        };
         if name.is_empty() {
             return Err(CreateFault::BadName { reason: "it is empty" });
         }
@@ -151,9 +151,9 @@ impl Os for MockOs {
 
     fn open(&self, name: &str, access: Access) -> Result<MockMapping, OpenFault> {
         let failed = |call, errno| Err(OpenFault::Os(OsError::new(call, errno, name)));
-        if !acting(&self.control).event(&self.world, EventKind::Open, 0, 0) {
+        let Some(_act) = acting(&self.control).event(&self.world, EventKind::Open, 0, 0) else {
             return failed("shm_open", errno::ESRCH);
-        }
+        };
         let mut state = self.world.state();
         let object = state.names.get(name).cloned().ok_or(OpenFault::NotFound)?;
         if state.strikes(Fault::Map) {

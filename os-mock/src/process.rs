@@ -5,7 +5,7 @@ use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
-use portable_atomic::{AtomicBool, AtomicU64, Ordering};
+use portable_atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use seqslot_core::Process;
 
 use crate::heap::Heap;
@@ -15,8 +15,7 @@ use crate::world::{World, locked};
 /// No death is planned.
 const NEVER: u64 = u64::MAX;
 
-/// One process. Its flags are Relaxed throughout: in one thread program order carries them, and between threads a death
-/// that is noticed an access later is a death an access later; the locks it frees are under the world's mutex.
+/// One process. Its counters are Relaxed: they carry nothing else.
 pub(crate) struct Control {
     /// Never used again, unlike a pid.
     pub(crate) id: u64,
@@ -26,6 +25,10 @@ pub(crate) struct Control {
     events: AtomicU64,
     die_at: AtomicU64,
     dead: AtomicBool,
+    /// Its locks are free.
+    buried: AtomicBool,
+    /// How many threads are between the question whether the process lives and the end of what they then do.
+    acts: AtomicU32,
     death: Mutex<Option<Died>>,
     /// Memory for payload grants after death.
     scratch: Mutex<Vec<Heap>>,
@@ -106,6 +109,8 @@ impl Control {
             events: AtomicU64::new(0),
             die_at: AtomicU64::new(NEVER),
             dead: AtomicBool::new(false),
+            buried: AtomicBool::new(false),
+            acts: AtomicU32::new(0),
             death: Mutex::new(None),
             scratch: Mutex::new(Vec::new()),
         }
@@ -129,40 +134,60 @@ impl Control {
         self.die_at.store(NEVER, Ordering::Relaxed);
     }
 
-    /// Counts an event of this process. True: go on and do it. False: the process is dead, do nothing.
+    /// Counts an event of this process. `Some`: go on and do it, and drop the value after. `None`: the process is dead, do nothing.
     ///
     /// Unwinds if the process dies here, or is dead already and still runs on this thread, unless the thread unwinds anyway.
-    pub(crate) fn event(&self, world: &World, kind: EventKind, at: usize, value: u32) -> bool {
+    pub(crate) fn event(self: &Arc<Self>, world: &World, kind: EventKind, at: usize, value: u32) -> Option<Act> {
         let event = Event { pid: self.identity.pid, kind, at, value };
         world.before_event(event);
-        if self.is_dead() {
+        let act = Act::begin(self);
+        if act.is_none() {
+            self.let_go(world);
             self.unwind();
-            return false;
+            return None;
         }
         if kind.is_crash_point() {
             let number = self.events.fetch_add(1, Ordering::Relaxed) + 1;
             if number >= self.die_at.load(Ordering::Relaxed) {
+                drop(act);
                 self.bury(world, Some(event), number);
                 self.unwind();
-                return false;
+                return None;
             }
             world.record(event);
         }
-        true
+        act
     }
 
-    /// Marks the process dead and lets go of its locks. Not twice.
+    /// Marks the process dead, waits until what its other threads are just doing is done, and lets go of its locks: nothing of the
+    /// process happens after its locks are free. Who calls it second only waits for that.
     pub(crate) fn bury(&self, world: &World, event: Option<Event>, number: u64) {
-        if self.dead.swap(true, Ordering::Relaxed) {
+        locked(&self.death).get_or_insert(Died { pid: self.identity.pid, number, event });
+        // ORDERING: SeqCst, with `Act::begin`: of a thread that counts itself and then looks whether the process is dead, and this one, which
+        // marks it dead and then looks at the count, at least one sees the other.
+        self.dead.store(true, Ordering::SeqCst);
+        self.let_go(world);
+    }
+
+    /// Frees the locks of the dead process, unless that is done.
+    fn let_go(&self, world: &World) {
+        // ORDERING: Acquire; pairs with the Release below, for a thread that goes on as if the locks were free.
+        if self.buried.load(Ordering::Acquire) {
             return;
         }
-        *locked(&self.death) = Some(Died { pid: self.identity.pid, number, event });
+        // ORDERING: SeqCst as in `bury`; it also acquires what the acts have done (`Act::drop`'s Release).
+        while self.acts.load(Ordering::SeqCst) != 0 {
+            std::thread::yield_now();
+        }
         world.free_locks_of(self.id);
+        // ORDERING: Release; see above.
+        self.buried.store(true, Ordering::Release);
     }
 
     /// Leaves the code of this process if it is dead and this thread is inside [`run`] for it.
-    pub(crate) fn unwind_if_dead(&self) {
+    pub(crate) fn unwind_if_dead(&self, world: &World) {
         if self.is_dead() {
+            self.let_go(world);
             self.unwind();
         }
     }
@@ -190,6 +215,27 @@ impl Control {
         let base = heap.base();
         locked(&self.scratch).push(heap);
         base
+    }
+}
+
+/// Something that a living process is just doing; the process is not buried before this is dropped. Nothing under it may call the
+/// test's code, or kill.
+pub(crate) struct Act(Arc<Control>);
+
+impl Act {
+    /// `None` if the process is dead.
+    fn begin(control: &Arc<Control>) -> Option<Self> {
+        // ORDERING: SeqCst, both: see `Control::bury`.
+        control.acts.fetch_add(1, Ordering::SeqCst);
+        let act = Self(Arc::clone(control));
+        if control.dead.load(Ordering::SeqCst) { None } else { Some(act) }
+    }
+}
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        // ORDERING: Release; pairs with the load in `Control::bury`, so that the locks are free after what was done.
+        self.0.acts.fetch_sub(1, Ordering::Release);
     }
 }
 

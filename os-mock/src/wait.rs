@@ -131,7 +131,7 @@ impl Drop for Registered<'_> {
 
 pub(crate) fn wait(os: &MockOs, word: &AtomicU32, expected: u32, mask: u32, timeout: Duration) -> Woken {
     let (world, control) = (&os.world, acting(&os.control));
-    if !control.event(world, EventKind::Wait, 0, expected) {
+    if control.event(world, EventKind::Wait, 0, expected).is_none() {
         // Time is over for the dead, so that a destructor's loop ends.
         return Woken::TimedOut;
     }
@@ -162,7 +162,7 @@ fn simulated(control: &Control, registered: &Registered<'_>, waiting: &Waiting) 
     loop {
         // Each look at the clock moves it, so that this ends whatever the hook answers.
         let more = world.now() < waiting.until && world.let_others_run(waiting);
-        control.unwind_if_dead();
+        control.unwind_if_dead(world);
         match world.wake_of(registered.id) {
             Some(at) if at <= waiting.until => {
                 world.advance_to(at);
@@ -193,15 +193,15 @@ fn blocked(control: &Control, registered: &Registered<'_>, until: Duration) -> W
         state = world.inner.changed.wait_timeout(state, slice).unwrap_or_else(std::sync::PoisonError::into_inner).0;
     };
     drop(state);
-    control.unwind_if_dead();
+    control.unwind_if_dead(world);
     woken
 }
 
 pub(crate) fn wake(os: &MockOs, word: &AtomicU32, mask: u32) {
     let world = &os.world;
-    if !acting(&os.control).event(world, EventKind::Wake, 0, mask) {
+    let Some(_act) = acting(&os.control).event(world, EventKind::Wake, 0, mask) else {
         return;
-    }
+    };
     let now = world.now();
     let mut state = world.state();
     let at = if state.strikes(Fault::LateWake) { now + LATE } else { now };
@@ -215,7 +215,7 @@ pub(crate) fn wake(os: &MockOs, word: &AtomicU32, mask: u32) {
 
 pub(crate) fn sleep(os: &MockOs, time: Duration) {
     let (world, control) = (&os.world, acting(&os.control));
-    if !control.event(world, EventKind::Sleep, 0, 0) {
+    if control.event(world, EventKind::Sleep, 0, 0).is_none() {
         return;
     }
     let until = world.now().saturating_add(time);
@@ -224,7 +224,7 @@ pub(crate) fn sleep(os: &MockOs, time: Duration) {
         blocked(&control, &Registered { world, id: 0 }, until);
     } else {
         world.let_others_run(&Waiting { pid: control.identity.pid, mask: 0, until });
-        control.unwind_if_dead();
+        control.unwind_if_dead(world);
         world.advance_to(until);
     }
 }

@@ -216,3 +216,41 @@ fn the_trace_has_what_was_done() {
     assert_eq!(trace.len(), 64);
     assert_eq!(trace.last().map(|event| (event.kind, event.at, event.value)), Some((EventKind::Store, 8, 99)));
 }
+
+#[test]
+fn nothing_of_the_killed_arrives_after_its_lock_is_free() {
+    // Large, so that the kill is likely to come in the middle of a copy.
+    const LEN: usize = 1 << 18;
+    let all = |mapping: &MockMapping| {
+        let mut bytes = vec![0; LEN];
+        // SAFETY: the whole of a mapped object.
+        unsafe { mapping.memory().copy_out(0, &mut bytes) };
+        bytes
+    };
+    for round in 0..50 {
+        let world = World::threaded(round);
+        let (victim, heir) = (world.process(), world.process());
+        let made = heir.create("object", ObjectSpec { len: LEN, ..SPEC }).expect("a fresh name");
+        let lock = Lock::writer(0);
+        std::thread::scope(|scope| {
+            let dies = scope.spawn(|| {
+                victim.run(|| {
+                    let mapping = victim.open("object", Access::ReadWrite).expect("it exists");
+                    let _claim = claim(&mapping, lock).expect("free");
+                    for number in (1..=u8::MAX).cycle() {
+                        // SAFETY: the whole of a mapped, writable object.
+                        unsafe { mapping.memory().copy_in(0, &[number; LEN]) };
+                    }
+                })
+            });
+            while load(&made.mapping.memory(), LEN - 4) == 0 {
+                std::thread::yield_now();
+            }
+            victim.kill();
+            let _ours = claim(&made.mapping, lock).expect("the dead hold nothing");
+            let found = all(&made.mapping);
+            dies.join().expect("no panic").expect_err("it was killed");
+            assert!(all(&made.mapping) == found, "a store of the dead");
+        });
+    }
+}

@@ -1,7 +1,10 @@
-//! The slots protocol over the mock: a writer dies at every point of a stream, and no slot and no acknowledged sample is lost.
+//! The slots protocol over the mock: a writer dies at every point of a stream, and no slot and no acknowledged sample is lost;
+//! and threads that park, wake each other, and lose a reader.
+
+use core::time::Duration;
 
 use seqslot_core::{Config, Segment};
-use seqslot_os_mock::{MockOs, crash_points};
+use seqslot_os_mock::{Fault, MockOs, Plan, World, crash_points};
 
 const SLOTS: usize = 3;
 const SAMPLES: u8 = 8;
@@ -61,4 +64,43 @@ fn a_writer_that_dies_anywhere_loses_no_slot_and_no_sample() {
         assert!(seen.read.len() >= seen.acknowledged.into(), "point {point}: {} of {} came", seen.read.len(), seen.acknowledged);
         assert_eq!(seen.free, SLOTS, "point {point}: slots that can be loaned again");
     }
+}
+
+/// How long anybody waits before something is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn threads_park_and_wake_each_other_and_a_killed_reader_is_let_go() {
+    const STREAM: u32 = 3000;
+    let world = World::threaded(3);
+    world.plan(Fault::Spurious, Plan::PerMille(50));
+    world.plan(Fault::LateWake, Plan::PerMille(50));
+    let (os, lives, dies) = (world.process(), world.process(), world.process());
+    let segment = Segment::create(os.clone(), "stream", &Config::slots(SLOTS as u64, 16)).expect("a fresh name");
+    let seen = [&lives, &dies].map(|os| Segment::attach(os.clone(), "stream").expect("it exists"));
+    let reads = |segment: &Segment<MockOs>, joined: &std::sync::Barrier| {
+        let reader = segment.reader().expect("a free entry");
+        joined.wait();
+        for number in 0..STREAM {
+            let sample = reader.take_timeout(PATIENCE).expect("it comes");
+            assert_eq!(*sample, number.to_ne_bytes());
+        }
+    };
+    let joined = std::sync::Barrier::new(3);
+    std::thread::scope(|scope| {
+        let reads_on = scope.spawn(|| lives.run(|| reads(&seen[0], &joined)));
+        let killed = scope.spawn(|| dies.run(|| reads(&seen[1], &joined)));
+        let writer = segment.writer().expect("a free entry");
+        joined.wait();
+        for number in 0..STREAM {
+            if number == STREAM / 2 {
+                dies.kill();
+            }
+            let mut loan = writer.loan_timeout(PATIENCE).expect("the dead reader is recovered");
+            loan[..4].copy_from_slice(&number.to_ne_bytes());
+            loan.commit_len(4).expect("its own loan");
+        }
+        killed.join().expect("no panic").expect_err("it was killed");
+        reads_on.join().expect("no panic").expect("it lives");
+    });
 }

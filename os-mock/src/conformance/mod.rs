@@ -1,4 +1,4 @@
-//! The clauses of [`Os`], [`Mapping`](seqslot_core::Mapping) and [`Claim`](seqslot_core::Claim) as tests that any
+//! The clauses of [`Os`], [`Mapping`] and [`Claim`](seqslot_core::Claim) as tests that any
 //! implementation can run.
 //!
 //! A shim implements [`Harness`] and writes `seqslot_os_mock::conformance_tests!(its_harness)` in a file of its `tests/`; it gets one
