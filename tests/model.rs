@@ -61,10 +61,10 @@ struct Live {
 
 fn run(segment: &Segment<MockOs>, ops: &[Op]) -> Result<(), TestCaseError> {
     let writers: [Writer<Handle<'_>>; WRITERS] = core::array::from_fn(|_| segment.writer().unwrap());
-    // A boxed reader stays where it is while samples borrow it; it is dropped after them.
-    let mut readers: [Option<(Box<Reader<Handle<'_>>>, Queue)>; READERS] = [const { None }; READERS];
+    // Readers are leaked, so that their samples can live in one list; `leave` takes one back.
+    let mut readers: [Option<(&Reader<Handle<'_>>, Queue)>; READERS] = [const { None }; READERS];
     let mut loans: Vec<(usize, Loan<'_, Handle<'_>>)> = Vec::new();
-    let mut held: Vec<(usize, u32, usize)> = Vec::new();
+    let mut held: Vec<(usize, u32, Sample<'_, Handle<'_>>)> = Vec::new();
     let mut live: Vec<Live> = Vec::new();
     let mut next = 0_u32;
     for op in ops {
@@ -101,28 +101,32 @@ fn run(segment: &Segment<MockOs>, ops: &[Op]) -> Result<(), TestCaseError> {
                     Ok(Some(sample)) => {
                         let number = u32::from_ne_bytes(sample[..].try_into().unwrap());
                         prop_assert_eq!(queue.due[sample.writer().get() as usize].pop_front(), Some(number), "out of order, lost or doubled");
-                        held.push((which, number, keep(sample)));
+                        held.push((which, number, sample));
                     }
                     Ok(None) => prop_assert!(queue.due.iter().all(VecDeque::is_empty), "a sample is not delivered"),
                     Err(error) => prop_assert_eq!(error, TakeError::Closed),
                 }
             }
             Op::Release(which) if !held.is_empty() => {
-                let (reader, number, sample) = held.swap_remove(which % held.len());
-                let (reader, _) = readers[reader].as_ref().unwrap();
-                let bytes = number.to_ne_bytes();
-                prop_assert_eq!(give_back(reader, sample), bytes.to_vec(), "a held sample changed");
+                let (_, number, sample) = held.swap_remove(which % held.len());
+                prop_assert_eq!(&sample[..], &number.to_ne_bytes()[..], "a held sample changed");
+                drop(sample);
                 pay(&mut live, number);
             }
             Op::Join(which) if readers[which].is_none() => {
-                readers[which] = Some((Box::new(segment.reader().unwrap()), Queue::default()));
+                readers[which] = Some((Box::leak(Box::new(segment.reader().unwrap())), Queue::default()));
             }
             Op::Leave(which) => {
                 let Some((reader, queue)) = readers[which].take() else { continue };
-                // Held samples go with their reader, as after mem::forget.
-                let forgotten: Vec<u32> = held.iter().filter(|entry| entry.0 == which).map(|entry| entry.1).collect();
-                held.retain(|entry| entry.0 != which);
-                drop(reader);
+                // Held samples are forgotten: their slots go with the reader.
+                let (mine, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|entry| entry.0 == which);
+                held = others;
+                let forgotten = mine.into_iter().map(|(_, number, sample)| {
+                    core::mem::forget(sample);
+                    number
+                });
+                let forgotten: Vec<u32> = forgotten.collect();
+                leave(reader);
                 forgotten.into_iter().chain(queue.due.into_iter().flatten()).for_each(|number| pay(&mut live, number));
             }
             _ => {}
@@ -140,19 +144,9 @@ fn pay(live: &mut Vec<Live>, number: u32) {
     }
 }
 
-/// Forgets the handle but not the slot: samples of many readers live in one list, which no borrow allows.
-fn keep(sample: Sample<'_, Handle<'_>>) -> usize {
-    let slot = sample.slot() as usize;
-    core::mem::forget(sample);
-    slot
-}
-
-/// Lets go of a slot kept by [`keep`], as dropping the sample would have; gives what it held.
-fn give_back(reader: &Reader<Handle<'_>>, slot: usize) -> Vec<u8> {
-    let view = reader.segment().view();
-    let slot = view.slot(slot as u32).unwrap();
-    let mut bytes = [0; 4];
-    slot.copy_out(&mut bytes);
-    slot.unread().and_fenced(!reader.index().bit());
-    bytes.to_vec()
+/// Drops a reader that was leaked.
+#[allow(unsafe_code, reason = "takes a leaked box back")]
+fn leave(reader: &Reader<Handle<'_>>) {
+    // SAFETY: every reader comes from `Box::leak`, is given here once, and its samples were forgotten before.
+    drop(unsafe { Box::from_raw(core::ptr::from_ref(reader).cast_mut()) });
 }
