@@ -1,5 +1,5 @@
-//! Linux keeps the clauses of `Os`, between real processes: each "other process" is a fork of the test, and where several run at
-//! the same time a timer sends each of them a signal every other millisecond.
+//! Linux keeps the clauses of `Os`, between real processes: each "other process" is a fork of the test; where a clause wants
+//! signals, a timer sends one every other millisecond.
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use seqslot_os_linux::{Claim, Linux};
-use seqslot_os_mock::conformance::{Ending, Harness, Other};
+use seqslot_os_mock::conformance::{Ending, Harness, Other, Signals};
 
 /// What a child reports when it pauses, and answers with.
 const PAUSED: u8 = b'P';
@@ -191,10 +191,43 @@ impl Harness for LinuxHarness {
         }
     }
 
-    fn concurrently(&self, others: usize, other: &(dyn Fn(&Linux, usize) + Sync), here: &mut dyn FnMut(&Linux)) -> bool {
+    fn orphan(&self, holder: &mut dyn FnMut(&Linux), meanwhile: &mut dyn FnMut()) -> bool {
+        match fork() {
+            Side::Child(parent) => parent.leave_after(|parent| {
+                holder(&Linux::new());
+                // SAFETY: this process has one thread; parent and child go on with what is theirs.
+                let forked = unsafe { libc::fork() };
+                assert_ne!(forked, -1, "fork");
+                if forked == 0 {
+                    // The orphan: lives until the test lets it go on, by the same pipe as its parent.
+                    let _ = parent.go.read_to_end(&mut Vec::new());
+                } else {
+                    parent.pause();
+                }
+            }),
+            Side::Parent(mut child) => {
+                if !child.is_paused() {
+                    child.end_well();
+                    return true;
+                }
+                child.kill();
+                let status = child.reap();
+                assert!(libc::WIFSIGNALED(status), "status {status:#x}");
+                meanwhile();
+                // Until the orphan is gone: it holds the other end of the report.
+                child.go = None;
+                child.report.read_to_end(&mut Vec::new()).expect("the orphan's end");
+                true
+            }
+        }
+    }
+
+    fn concurrently(&self, signals: Signals, others: usize, other: &(dyn Fn(&Linux, usize) + Sync), here: &mut dyn FnMut(&Linux)) -> bool {
         let start = |number| match fork() {
             Side::Child(parent) => parent.leave_after(|_| {
-                disturb();
+                if signals == Signals::Many {
+                    disturb();
+                }
                 other(&Linux::new(), number);
             }),
             Side::Parent(child) => child,

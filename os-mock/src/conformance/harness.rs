@@ -24,6 +24,15 @@ pub enum Ending {
 /// Code for another process: it gets a platform handle of that process, and a function that pauses it.
 pub type Other<'a, O> = dyn FnMut(&O, &mut dyn FnMut()) + 'a;
 
+/// What comes over processes that run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signals {
+    /// Nothing: whoever sleeps is woken by a wake, or not at all.
+    None,
+    /// Many signals, to each of the others, where the platform has them.
+    Many,
+}
+
 /// What a platform gives to the suite. The methods that need another process say by their default that there is none; the parts of
 /// clauses that need one are left out then.
 pub trait Harness {
@@ -47,10 +56,22 @@ pub trait Harness {
     }
 
     /// Runs `others` processes (or threads, at least) at the same time as `here`, each with its number from 0, and returns when all
-    /// have ended. A panic of one is a panic here. If the platform has signals, the others get many. False, and nothing is run, if
-    /// nothing can run at the same time.
-    fn concurrently(&self, others: usize, other: &(dyn Fn(&Self::Os, usize) + Sync), here: &mut dyn FnMut(&Self::Os)) -> bool {
-        let _ = (others, other, here);
+    /// have ended. A panic of one is a panic here. False, and nothing is run, if nothing can run at the same time.
+    fn concurrently(
+        &self,
+        signals: Signals,
+        others: usize,
+        other: &(dyn Fn(&Self::Os, usize) + Sync),
+        here: &mut dyn FnMut(&Self::Os),
+    ) -> bool {
+        let _ = (signals, others, other, here);
+        false
+    }
+
+    /// Runs `holder` in another process, which then forks a child and is killed; then `meanwhile` in this process, while that child
+    /// lives; then the child ends. False, and nothing is run, if the platform cannot fork.
+    fn orphan(&self, holder: &mut dyn FnMut(&Self::Os), meanwhile: &mut dyn FnMut()) -> bool {
+        let _ = (holder, meanwhile);
         false
     }
 
@@ -119,7 +140,13 @@ impl Harness for MockHarness {
         true
     }
 
-    fn concurrently(&self, others: usize, other: &(dyn Fn(&MockOs, usize) + Sync), here: &mut dyn FnMut(&MockOs)) -> bool {
+    fn concurrently(
+        &self,
+        _signals: Signals,
+        others: usize,
+        other: &(dyn Fn(&MockOs, usize) + Sync),
+        here: &mut dyn FnMut(&MockOs),
+    ) -> bool {
         if !self.os.world().is_threaded() {
             return false;
         }
@@ -133,6 +160,16 @@ impl Harness for MockHarness {
             // Joined one by one, so that a panic comes here with its text.
             started.into_iter().for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         });
+        true
+    }
+
+    fn orphan(&self, holder: &mut dyn FnMut(&MockOs), meanwhile: &mut dyn FnMut()) -> bool {
+        let process = self.os.fork();
+        process.run(|| holder(&process)).expect("nobody kills it yet");
+        let child = process.fork();
+        process.kill();
+        meanwhile();
+        child.kill();
         true
     }
 

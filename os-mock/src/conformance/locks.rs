@@ -2,7 +2,7 @@
 
 use seqslot_core::{Claim, ClaimOf, Lock, Mapping, Ordering, Os};
 
-use super::harness::{Ending, Harness};
+use super::harness::{Ending, Harness, Signals};
 use super::{FREE_AT, Fresh, NameOf, check, claim, create, is_claimed, must, open, word};
 
 /// Claims of each process in the race of clause 9.
@@ -81,7 +81,7 @@ fn race<H: Harness>(harness: &H, name: &NameOf<H>) {
     };
     let others = 2;
     let mut here = |os: &H::Os| fights(os, 100);
-    if harness.concurrently(others, &|os, number| fights(os, number as u32 + 1), &mut here) {
+    if harness.concurrently(Signals::Many, others, &|os, number| fights(os, number as u32 + 1), &mut here) {
         let mapping = open(&harness.os(), name);
         let count = word(&mapping.memory(), FREE_AT + 64).load(Ordering::Acquire);
         check!(9, count == (others as u32 + 1) * ROUNDS, "{count} claims were counted inside: two were out at once");
@@ -122,6 +122,15 @@ pub fn clause_10<H: Harness>(harness: &H) {
         }
     }
     no_fork_keeps_it(harness, &made.mapping);
+    let mut holds = |os: &H::Os| {
+        let mapping = open(os, name.get());
+        core::mem::forget((take!(10, &mapping, lock, "the lock is not free for another process"), mapping));
+    };
+    let mut meanwhile = || {
+        let again = must!(10, claim(&made.mapping, lock), "a claim of the dead one's lock failed");
+        check!(10, again.is_some(), "a living fork of the dead process keeps its lock");
+    };
+    harness.orphan(&mut holds, &mut meanwhile);
 }
 
 /// The other process, a fork where the platform can, inherits the claim and lives on when the parent lets go.

@@ -21,7 +21,7 @@ use core::borrow::Borrow;
 use seqslot_core::{Access, AtomicU32, ClaimOf, Created, Lock, Mapping, Memory, ObjectSpec, Os, OsError};
 
 pub use clock::clause_08;
-pub use harness::{Ending, Harness, MockHarness, Other};
+pub use harness::{Ending, Harness, MockHarness, Other, Signals};
 pub use locks::{clause_09, clause_10, clause_11, clause_12};
 pub use objects::{clause_01, clause_02, clause_03, clause_04};
 pub use waits::{clause_05, clause_06, clause_07};

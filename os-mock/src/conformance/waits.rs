@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use seqslot_core::{Mapping, Ordering, Os, Woken};
 
-use super::harness::Harness;
+use super::harness::{Harness, Signals};
 use super::{FREE_AT, Fresh, check, create, open, word};
 
 /// Words of the clauses below: the one waited on, and how many wait or are done.
@@ -56,7 +56,8 @@ pub fn clause_06<H: Harness>(harness: &H) {
             word(&memory, WAITED).store(1, Ordering::Release);
             os.wake(word(&memory, WAITED), wake_mask);
         };
-        if !harness.concurrently(others, &waits, &mut wakes) {
+        // No signals: they would wake whom the wake has forgotten.
+        if !harness.concurrently(Signals::None, others, &waits, &mut wakes) {
             return;
         }
     }
@@ -98,5 +99,5 @@ pub fn clause_07<H: Harness>(harness: &H) {
             check!(7, os.now() - begun < patience, "a wait of 50 ms is not over after {patience:?} of wakes that are not for it");
         }
     };
-    harness.concurrently(1, &waits, &mut disturbs);
+    harness.concurrently(Signals::Many, 1, &waits, &mut disturbs);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use seqslot_core::{
     Access, AtomicU32, Claim, CreateFault, Created, Lock, Mapping, Memory, ObjectSpec, OpenFault, Os, OsError, Process, Woken,
 };
-use seqslot_os_mock::conformance::{Ending, Harness, MockHarness, Other};
+use seqslot_os_mock::conformance::{Ending, Harness, MockHarness, Other, Signals};
 use seqslot_os_mock::{MockClaim, MockMapping, MockMemory, MockOs, World};
 
 /// What is wrong; `main.rs` says which clause each breaks.
@@ -44,6 +44,7 @@ pub enum Flaw {
     UnmapFrees,
     DeathKeeps,
     ForkKeeps,
+    OrphanKeeps,
     NeverClaimed,
     AlwaysClaimed,
     BlindToItself,
@@ -68,6 +69,7 @@ struct Shared {
     waiting: Mutex<BTreeSet<u32>>,
     looks: AtomicU64,
     another_lives: AtomicBool,
+    orphaning: AtomicBool,
     child_let_go: AtomicBool,
 }
 
@@ -219,7 +221,8 @@ impl Mapping for BrokenMapping {
             }
             std::thread::sleep(Duration::from_micros(100));
         }
-        let taken = if shared.flaw == Flaw::DeathKeeps {
+        let orphaned = shared.flaw == Flaw::OrphanKeeps && shared.orphaning.load(Ordering::Relaxed);
+        let taken = if shared.flaw == Flaw::DeathKeeps || orphaned {
             shared.keeper.open(&self.name, Access::ReadWrite).expect("it exists").claim(lock, word)?
         } else {
             self.inner.claim(lock, word)?
@@ -310,6 +313,7 @@ impl BrokenHarness {
             waiting: Mutex::default(),
             looks: AtomicU64::new(0),
             another_lives: AtomicBool::new(false),
+            orphaning: AtomicBool::new(false),
             child_let_go: AtomicBool::new(false),
         };
         Self { inner: MockHarness::new(world), shared: Arc::new(shared) }
@@ -346,8 +350,23 @@ impl Harness for BrokenHarness {
         self.inner.beside(ending, &mut |os, pause| other(&self.with(os), pause), &mut meanwhile)
     }
 
-    fn concurrently(&self, others: usize, other: &(dyn Fn(&Broken, usize) + Sync), here: &mut dyn FnMut(&Broken)) -> bool {
-        self.inner.concurrently(others, &|os, number| other(&self.with(os), number), &mut |os| here(&self.with(os)))
+    fn orphan(&self, holder: &mut dyn FnMut(&Broken), meanwhile: &mut dyn FnMut()) -> bool {
+        let mut holder = |os: &MockOs| {
+            self.shared.orphaning.store(true, Ordering::Relaxed);
+            holder(&self.with(os));
+            self.shared.orphaning.store(false, Ordering::Relaxed);
+        };
+        self.inner.orphan(&mut holder, meanwhile)
+    }
+
+    fn concurrently(
+        &self,
+        signals: Signals,
+        others: usize,
+        other: &(dyn Fn(&Broken, usize) + Sync),
+        here: &mut dyn FnMut(&Broken),
+    ) -> bool {
+        self.inner.concurrently(signals, others, &|os, number| other(&self.with(os), number), &mut |os| here(&self.with(os)))
     }
 
     fn fork(&self, claim: BrokenClaim, child: &mut dyn FnMut(BrokenClaim) -> bool) -> (Option<bool>, BrokenClaim) {

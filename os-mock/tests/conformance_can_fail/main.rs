@@ -51,6 +51,7 @@ seen! {
     a_claim_that_goes_with_its_mapping: UnmapFrees in new, clause_10 10;
     a_claim_that_outlives_its_process: DeathKeeps in new, clause_10 10;
     a_claim_that_a_fork_keeps: ForkKeeps in new, clause_10 10;
+    a_claim_that_an_orphan_keeps: OrphanKeeps in new, clause_10 10;
     a_test_that_sees_nothing: NeverClaimed in new, clause_11 11;
     a_test_that_sees_too_much: AlwaysClaimed in new, clause_11 11;
     a_test_blind_to_its_own_process: BlindToItself in new, clause_11 11;
