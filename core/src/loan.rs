@@ -6,6 +6,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::error::CommitError;
 use crate::segment::SegmentHandle;
+use crate::slots::reserve::Reserved;
 use crate::typed::Payload;
 use crate::writer::Writer;
 
@@ -15,16 +16,14 @@ use crate::writer::Writer;
 /// Not `Send`: a commit belongs to the thread that has the writer.
 pub struct Loan<'w, H: SegmentHandle, T: ?Sized = [u8]> {
     writer: &'w Writer<H, T>,
-    slot: u32,
-    /// The slot's state word: owner and generation.
-    state: u32,
+    reserved: Reserved,
     not_send: PhantomData<*const ()>,
 }
 
 impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
     #[inline(always)]
-    pub(crate) fn new(writer: &'w Writer<H, T>, slot: u32, state: u32) -> Self {
-        Self { writer, slot, state, not_send: PhantomData }
+    pub(crate) fn new(writer: &'w Writer<H, T>, reserved: Reserved) -> Self {
+        Self { writer, reserved, not_send: PhantomData }
     }
 
     /// Publishes the whole payload to everybody who reads now; the sample's sequence number in this writer's order. Does not wait.
@@ -39,7 +38,7 @@ impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
 
     /// Index of the slot, for people.
     pub fn slot(&self) -> u32 {
-        self.slot
+        self.reserved.slot()
     }
 
     /// Bytes of the slot's payload.
@@ -68,7 +67,7 @@ impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
     #[inline(always)]
     fn finish(self, size: usize, quiet: bool) -> Result<u32, CommitError> {
         let loan = ManuallyDrop::new(self);
-        loan.writer.commit_slot(loan.slot, loan.state, size as u32, quiet)
+        loan.writer.commit_slot(loan.reserved, size as u32, quiet)
     }
 
     /// Copies bytes to the start of the payload; the caller has compared the lengths.
@@ -82,7 +81,7 @@ impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
     #[inline(always)]
     fn payload_mut(&mut self, len: usize) -> *mut u8 {
         // A loan's index is below the count: it came from a claim.
-        self.writer.handle().view().slot(self.slot).map_or(core::ptr::dangling_mut(), |slot| {
+        self.writer.handle().view().slot(self.reserved.slot()).map_or(core::ptr::dangling_mut(), |slot| {
             // SAFETY: this loan owns the slot, and nobody's bit was set when it was claimed (or EVICT is set).
             unsafe { slot.payload_mut(len) }
         })
@@ -90,7 +89,7 @@ impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
 
     #[inline(always)]
     fn payload(&self, len: usize) -> *const u8 {
-        self.writer.handle().view().slot(self.slot).map_or(core::ptr::dangling(), |slot| {
+        self.writer.handle().view().slot(self.reserved.slot()).map_or(core::ptr::dangling(), |slot| {
             // SAFETY: this loan owns the slot.
             unsafe { slot.payload(len) }
         })
@@ -132,14 +131,14 @@ impl<H: SegmentHandle, T: Payload + ?Sized> DerefMut for Loan<'_, H, T> {
 }
 
 impl<H: SegmentHandle, T: ?Sized> Drop for Loan<'_, H, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        self.writer.discard_slot(self.slot, self.state);
+        self.writer.discard_slot(self.reserved);
     }
 }
 
 impl<H: SegmentHandle, T: ?Sized> core::fmt::Debug for Loan<'_, H, T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Loan").field("slot", &self.slot).finish_non_exhaustive()
+        f.debug_struct("Loan").field("slot", &self.reserved.slot()).finish_non_exhaustive()
     }
 }

@@ -48,8 +48,16 @@ pub(crate) struct ReaderShared<H: SegmentHandle> {
 
 /// What one look at all writers came to.
 enum Look {
-    Got { found: Found, writer: WriterIndex, position: u32, missed: u32 },
+    Got(Got),
     Nothing,
+}
+
+/// A sample that was found and is protected: where, and whose.
+struct Got {
+    found: Found,
+    writer: WriterIndex,
+    position: u32,
+    missed: u32,
 }
 
 impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
@@ -98,25 +106,36 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     /// [`TakeError::Evicted`], [`TakeError::Forked`]; [`TakeError::BadSize`] for a sample that a peer spoilt.
     #[inline(always)]
     pub fn take(&self) -> Result<Option<Sample<'_, H, T>>, TakeError> {
-        let segment = &*self.shared.handle;
-        let served = self.last.get();
-        if let Some(writer) = WriterIndex::new(served)
-            && self.may_take()
-            && self.known.get() == writer.bit()
-            && let Some((found, position)) = segment.protocol().take_predicted(self.index(), writer, &self.follow[(served % WRITERS_MAX) as usize])
-        {
-            return self.sample(found, writer, position, 0).map(Some);
+        let got = match self.take_next() {
+            Some(got) => got,
+            // Its answer is made a sample here, not there: a sample that came from either side would go through memory.
+            None => match self.take_slowly()? {
+                Some(got) => got,
+                None => return Ok(None),
+            },
+        };
+        self.sample(got).map(Some)
+    }
+
+    /// Takes the next sample from where it is expected, if there is but one writer: everything inlined.
+    #[inline(always)]
+    fn take_next(&self) -> Option<Got> {
+        let writer = WriterIndex::new(self.last.get())?;
+        if !self.may_take() || self.known.get() != writer.bit() {
+            return None;
         }
-        self.take_slowly()
+        let follow = &self.follow[(writer.get() % WRITERS_MAX) as usize];
+        let (found, position) = self.shared.handle.protocol().take_predicted(self.index(), writer, follow)?;
+        Some(Got { found, writer, position, missed: 0 })
     }
 
     /// Takes the next sample of any writer, or finds out why there is none.
     #[inline(never)]
-    fn take_slowly(&self) -> Result<Option<Sample<'_, H, T>>, TakeError> {
-        if let Look::Got { found, writer, position, missed } = self.look()? {
-            return self.sample(found, writer, position, missed).map(Some);
+    fn take_slowly(&self) -> Result<Option<Got>, TakeError> {
+        match self.look()? {
+            Look::Got(got) => Ok(Some(got)),
+            Look::Nothing => self.take_when_empty(),
         }
-        self.take_when_empty()
     }
 
     /// Takes the next sample; waits for one at most `timeout` in all. Sleeps in slices of a second, after each of which it looks
@@ -202,7 +221,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
                 match protocol.take(self.index(), writer, follow) {
                     Took::Got { found, position, missed } => {
                         self.last.set(number);
-                        return Ok(Look::Got { found, writer, position, missed });
+                        return Ok(Look::Got(Got { found, writer, position, missed }));
                     }
                     Took::Nothing => break,
                     Took::Moved { missed } => self.count_missed(missed),
@@ -214,7 +233,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
 
     /// Nothing from the writers known: are there others, and will there be more?
     #[inline]
-    fn take_when_empty(&self) -> Result<Option<Sample<'_, H, T>>, TakeError> {
+    fn take_when_empty(&self) -> Result<Option<Got>, TakeError> {
         let view = self.shared.handle.view();
         // ORDERING: Acquire, all, edge "close"; pairs with the Release of a close or recovery. What was committed before is seen below.
         let ever = view.ever().load(Acquire) & crate::index::first_bits(view.geometry().writers);
@@ -225,8 +244,8 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
         self.known.set(ever);
         // The look behind the bits: a last commit is visible now.
-        if let Look::Got { found, writer, position, missed } = self.look()? {
-            return self.sample(found, writer, position, missed).map(Some);
+        if let Look::Got(got) = self.look()? {
+            return Ok(Some(got));
         }
         if !is_over {
             return Ok(None);
@@ -236,7 +255,8 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
 
     /// Turns a found slot into a sample, or marks it read at once if its size cannot be.
     #[inline(always)]
-    fn sample(&self, found: Found, writer: WriterIndex, position: u32, missed: u32) -> Result<Sample<'_, H, T>, TakeError> {
+    fn sample(&self, got: Got) -> Result<Sample<'_, H, T>, TakeError> {
+        let Got { found, writer, position, missed } = got;
         let segment = &*self.shared.handle;
         let geometry = segment.geometry();
         if missed != 0 {

@@ -27,15 +27,7 @@ pub struct Sample<'r, H: SegmentHandle, T: ?Sized = [u8]> {
 impl<'r, H: SegmentHandle, T: Payload + ?Sized> Sample<'r, H, T> {
     #[inline(always)]
     pub(crate) fn new(shared: &'r ReaderShared<H>, found: Found, writer: WriterIndex, sequence: u32, missed: u32) -> Self {
-        Self {
-            shared,
-            slot: found.index,
-            len: found.size,
-            sequence,
-            missed,
-            writer,
-            payload: PhantomData,
-        }
+        Self { shared, slot: found.index, len: found.size, sequence, missed, writer, payload: PhantomData }
     }
 
     /// Its place in its writer's order: from 0, by one a sample (more where a writer died or was overtaken), wrapping after 2^32.

@@ -18,6 +18,7 @@ use crate::segment::{Segment, SegmentHandle};
 use crate::slots::Protocol;
 use crate::slots::decide::{owner_field, owner_of};
 use crate::slots::notify::Wait;
+use crate::slots::reserve::Reserved;
 use crate::typed::{Payload, fits};
 
 /// Slots tried in ring order before slots count as scarce.
@@ -46,9 +47,8 @@ pub struct Writer<H: SegmentHandle, T: ?Sized = [u8]> {
     position: Cell<u32>,
     /// The next slot in ring order.
     next: Cell<u32>,
+    /// The slots of the last commits, by position.
     recent: [Cell<u32>; RECENT],
-    /// Which of `recent` is the oldest.
-    oldest: Cell<usize>,
     /// Loans that are out.
     loans: Cell<u32>,
     /// Reserves while slots were scarce; failures since the last sweep; probes in a row that found plenty.
@@ -81,7 +81,6 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
             position: Cell::new(position),
             next: Cell::new(start),
             recent: [const { Cell::new(u32::MAX) }; RECENT],
-            oldest: Cell::new(0),
             loans: Cell::new(0),
             scarce_reserves: Cell::new(0),
             failures: Cell::new(0),
@@ -100,12 +99,10 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
         if !self.claimed.claim.is_mine() {
             return Err(LoanError::Forked);
         }
-        let (slot, state) = match self.reserve_next() {
-            Some(got) => got,
-            None => self.reserve_slowly().ok_or(LoanError::NoFreeSlot)?,
-        };
-        self.loans.set(self.loans.get().wrapping_add(1));
-        Ok(Loan::new(self, slot, state))
+        match self.reserve_next().or_else(|| self.reserve_slowly()) {
+            Some(reserved) => Ok(self.lend(reserved)),
+            None => Err(LoanError::NoFreeSlot),
+        }
     }
 
     /// Loans a free slot; where there is none, looks once whether dead peers hold some. Never waits for the living.
@@ -114,21 +111,20 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     /// As [`try_loan`](Self::try_loan).
     #[inline(always)]
     pub fn loan(&self) -> Result<Loan<'_, H, T>, LoanError> {
-        match self.try_loan() {
-            Err(LoanError::NoFreeSlot) => self.loan_from_the_dead(),
-            answer => answer,
+        // Spelt out, not by way of `try_loan`: a match on its answer would move the loan through memory.
+        if !self.claimed.claim.is_mine() {
+            return Err(LoanError::Forked);
+        }
+        match self.reserve_next().or_else(|| self.reserve_slowly()).or_else(|| self.reserve_from_the_dead()) {
+            Some(reserved) => Ok(self.lend(reserved)),
+            None => Err(LoanError::NoFreeSlot),
         }
     }
 
-    /// Nothing is free: perhaps dead peers hold some.
-    #[cold]
-    #[inline(never)]
-    fn loan_from_the_dead(&self) -> Result<Loan<'_, H, T>, LoanError> {
-        // An error of the system (descriptors ran out) leaves things as they are; the answer stays true.
-        if self.handle.recovery_is_due(RECOVERY_INTERVAL_MS) && self.handle.recover().is_ok_and(|found| !found.is_empty()) {
-            return self.try_loan();
-        }
-        Err(LoanError::NoFreeSlot)
+    #[inline(always)]
+    fn lend(&self, reserved: Reserved) -> Loan<'_, H, T> {
+        self.loans.set(self.loans.get().wrapping_add(1));
+        Loan::new(self, reserved)
     }
 
     /// Loans a free slot; waits for one at most `timeout` in all. Sleeps in slices of 100 ms, after each of which it looks for
@@ -231,14 +227,14 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
 
     /// Claims the next slot in ring order, where that is this writer's way now: one claim, everything inlined.
     #[inline(always)]
-    fn reserve_next(&self) -> Option<(u32, u32)> {
+    fn reserve_next(&self) -> Option<Reserved> {
         if self.in_order.get() { self.probe() } else { None }
     }
 
     /// Claims a slot by whatever way is left: further ring order, the hottest first, the free map, or overwriting.
     #[cold]
     #[inline(never)]
-    fn reserve_slowly(&self) -> Option<(u32, u32)> {
+    fn reserve_slowly(&self) -> Option<Reserved> {
         let geometry = self.handle.geometry();
         if geometry.overwrite {
             return self.reserve_by_overwriting();
@@ -263,32 +259,38 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         self.reserve_scarce()
     }
 
+    /// Nothing is free: perhaps dead peers hold some.
+    #[cold]
+    #[inline(never)]
+    fn reserve_from_the_dead(&self) -> Option<Reserved> {
+        // An error of the system (descriptors ran out) leaves things as they are; the answer stays true.
+        let found = self.handle.recovery_is_due(RECOVERY_INTERVAL_MS) && self.handle.recover().is_ok_and(|found| !found.is_empty());
+        if found { self.reserve_next().or_else(|| self.reserve_slowly()) } else { None }
+    }
+
     /// Tries the next slot in ring order.
     #[inline(always)]
-    fn probe(&self) -> Option<(u32, u32)> {
+    fn probe(&self) -> Option<Reserved> {
         let protocol = self.protocol();
         let slot = self.next.get();
         let following = slot + 1;
         self.next.set(if following >= protocol.view.geometry().slots { 0 } else { following });
-        protocol.claim(self.claimed.index, slot, 0).map(|state| (slot, state))
+        protocol.claim(self.claimed.index, slot, 0)
     }
 
     /// Tries the slots this writer committed last, the last but one first: the last is most likely still being read.
     #[inline]
-    fn reserve_recent(&self) -> Option<(u32, u32)> {
+    fn reserve_recent(&self) -> Option<Reserved> {
         let protocol = self.protocol();
-        let newest = self.oldest.get() + RECENT - 1;
-        for back in [1, 2, 3, 0] {
-            let slot = self.recent[(newest - back) % RECENT].get();
-            if let Some(state) = protocol.claim(self.claimed.index, slot, 0) {
-                return Some((slot, state));
-            }
-        }
-        None
+        let newest = self.position.get().wrapping_sub(1);
+        [1, 2, 3, 0].into_iter().find_map(|back| {
+            let slot = self.recent[newest.wrapping_sub(back) as usize % RECENT].get();
+            protocol.claim(self.claimed.index, slot, 0)
+        })
     }
 
     /// Slots are scarce: the hottest, then what the map shows; now and then one in ring order, to see whether they still are.
-    fn reserve_scarce(&self) -> Option<(u32, u32)> {
+    fn reserve_scarce(&self) -> Option<Reserved> {
         let protocol = self.protocol();
         let reserves = self.scarce_reserves.get().wrapping_add(1);
         self.scarce_reserves.set(reserves);
@@ -318,26 +320,28 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
     }
 
     /// Takes marked slots out of the map until one can be claimed; at most as many as there are slots.
-    fn reserve_marked(&self) -> Option<(u32, u32)> {
+    fn reserve_marked(&self) -> Option<Reserved> {
         let protocol = self.protocol();
         for _ in 0..protocol.view.geometry().slots {
             let slot = protocol.pop_marked()?;
-            if let Some(state) = protocol.claim(self.claimed.index, slot, 0) {
-                return Some((slot, state));
+            let got = protocol.claim(self.claimed.index, slot, 0);
+            if got.is_some() {
+                return got;
             }
         }
         None
     }
 
     /// Takes the oldest sample in ring order away that nobody is inside of.
-    fn reserve_by_overwriting(&self) -> Option<(u32, u32)> {
+    fn reserve_by_overwriting(&self) -> Option<Reserved> {
         let protocol = self.protocol();
         let slots = protocol.view.geometry().slots;
         for _ in 0..slots {
             let slot = self.next.get();
             self.next.set(if slot + 1 >= slots { 0 } else { slot + 1 });
-            if let Some(state) = protocol.claim_and_evict(self.claimed.index, slot) {
-                return Some((slot, state));
+            let got = protocol.claim_and_evict(self.claimed.index, slot);
+            if got.is_some() {
+                return got;
             }
         }
         None
@@ -345,28 +349,26 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
 
     /// Publishes a loan; `quiet` leaves telling others to the caller.
     #[inline(always)]
-    pub(crate) fn commit_slot(&self, slot: u32, state: u32, size: u32, quiet: bool) -> Result<u32, CommitError> {
+    pub(crate) fn commit_slot(&self, loan: Reserved, size: u32, quiet: bool) -> Result<u32, CommitError> {
         self.loans.set(self.loans.get().wrapping_sub(1));
         if !self.is_mine() {
             return Err(CommitError::Forked);
         }
         let position = self.position.get();
-        self.protocol()
-            .commit(self.claimed.index, slot, state, position, size, false, quiet)
-            .map_err(|_| CommitError::StaleHandle)?;
+        self.protocol().commit(self.claimed.index, loan, position, size, false, quiet).map_err(|_| CommitError::StaleHandle)?;
         self.position.set(position.wrapping_add(1));
-        let oldest = self.oldest.get();
-        self.recent[oldest].set(slot);
-        self.oldest.set((oldest + 1) % RECENT);
+        self.recent[position as usize % RECENT].set(loan.slot());
         Ok(position.wrapping_sub(self.handle.geometry().ring_len))
     }
 
     /// Gives a loan back without a sample.
-    pub(crate) fn discard_slot(&self, slot: u32, state: u32) {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn discard_slot(&self, loan: Reserved) {
         self.loans.set(self.loans.get().wrapping_sub(1));
         if self.is_mine() {
             // Stale: the slot is not ours any more, there is nothing to give back.
-            let _ = self.protocol().discard(self.claimed.index, slot, state);
+            let _ = self.protocol().discard(self.claimed.index, loan.slot(), loan.state());
         }
     }
 

@@ -4,7 +4,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::Protocol;
 use super::decide::{generation_of, is_free, owner_field, unowned};
-use super::view::Slot;
+use super::reserve::Reserved;
 use crate::index::WriterIndex;
 use crate::layout::control::SCARCE;
 use crate::layout::slots::EVICT;
@@ -16,8 +16,7 @@ use crate::os::Os;
 pub(crate) struct Stale;
 
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
-    /// Publishes slot `index`, loaned with state word `mine`, as the sample at `position`; `everybody` replaces the audience in
-    /// the seeds' face. The caller is `writer`, alone, and `position` is its head.
+    /// Publishes the loaned slot as the sample at `position`; `everybody` replaces the audience in the seeds' face. The caller is `writer`, alone, and `position` is its head.
     ///
     /// With `quiet`, nobody is told and no full fence is made: the caller does both before it returns to its user (a batch).
     #[inline(always)]
@@ -25,29 +24,30 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     pub(crate) fn commit(
         self,
         writer: WriterIndex,
-        index: u32,
-        mine: u32,
+        loan: Reserved,
         position: u32,
         size: u32,
         everybody: bool,
         quiet: bool,
     ) -> Result<(), Stale> {
-        let (Some(slot), Some(ring), Some(entry)) = (self.view.slot(index), self.view.ring(writer), self.view.writer_entry(writer)) else {
-            return Err(Stale);
-        };
+        let (index, mine) = (loan.slot(), loan.state());
+        let view = self.view.local();
+        let slot = view.slot(index).ok_or(Stale)?;
+        let ring = view.ring(writer).ok_or(Stale)?;
+        let entry = view.writer_entry(writer).ok_or(Stale)?;
         // ORDERING: Relaxed; only the owner and its recoverer (after its death) write the state of an owned slot.
         if slot.state().load(Relaxed) != mine {
             return Err(Stale);
         }
         // ORDERING: Acquire, edge "join"; pairs with the AcqRel of a join: its sweep of this slot is done before its bit comes back here.
-        let active = self.view.active().load(Acquire);
+        let active = view.active().load(Acquire);
         let audience = if everybody { u32::MAX } else { active };
         // ORDERING: Relaxed, all four; carried by the publication.
         slot.sequence().store(position, Relaxed);
         slot.size().store(size, Relaxed);
         slot.writer().store(owner_field(writer.get()), Relaxed);
         slot.generation().store(generation_of(mine), Relaxed);
-        if self.view.geometry().overwrite {
+        if view.geometry().overwrite {
             // ORDERING: Release, edge "publish"; pairs with a reader's pin (Acquire). Carries payload and header.
             slot.pins().store(0, Release);
         } else {
@@ -60,38 +60,35 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         ring.index(position).store(index, Relaxed);
         // ORDERING: Release, edge "ring"; pairs with take's Acquire of the tag.
         ring.tag(position).store(position, Release);
-        let head = position.wrapping_add(1).wrapping_sub(self.view.geometry().ring_len);
+        let head = position.wrapping_add(1).wrapping_sub(view.geometry().ring_len);
         if quiet {
             // ORDERING: Release, edge "head"; pairs with the Acquire of a join and of take's sweep.
             entry.head().store(head, Release);
         } else {
             // ORDERING: Release, edge "head"; then the full fence of edges "notify" and "scarce".
             entry.head().store_fenced(head);
-            self.tell_of_commit(&slot, audience);
+            // ORDERING: Relaxed, all; the fence is the one of the edges "notify" and "scarce". The four words are on one line.
+            let waiting = view.reader_waiters().load(Relaxed) | view.writer_waiters().load(Relaxed) | view.change_waiters().load(Relaxed);
+            if waiting | (view.flags().load(Relaxed) & SCARCE) != 0 {
+                self.tell_of_commit(index, audience);
+            }
         }
         Ok(())
     }
 
     /// Tells whoever waits of a commit. A full fence lies between the commit and this call.
-    #[inline(always)]
-    pub(crate) fn tell_of_commit(self, slot: &Slot<'_, M>, audience: u32) {
-        // ORDERING: Relaxed, all; the fence before is the one of the edges "notify" and "scarce". The four words are on one line.
-        let waiting =
-            self.view.reader_waiters().load(Relaxed) | self.view.writer_waiters().load(Relaxed) | self.view.change_waiters().load(Relaxed);
-        if waiting | (self.view.flags().load(Relaxed) & SCARCE) != 0 {
-            self.tell_of_commit_slowly(slot, audience);
-        }
-    }
-
     #[cold]
-    fn tell_of_commit_slowly(self, slot: &Slot<'_, M>, audience: u32) {
+    #[inline(never)]
+    fn tell_of_commit(self, index: u32, audience: u32) {
         self.wake_readers(audience);
         // A fast reader may have released the slot while it was still owned, or the audience may be empty: then no release will
         // tell the writers, so the commit does. Both words are loaded after the fence.
         // ORDERING: Relaxed; the fence.
-        if is_free(slot.unread().load(Relaxed), self.view.active().load(Relaxed)) {
+        if let Some(slot) = self.view.slot(index)
+            && is_free(slot.unread().load(Relaxed), self.view.active().load(Relaxed))
+        {
             if self.view.flags().load(Relaxed) & SCARCE != 0 {
-                self.mark_if_free(slot);
+                self.mark_if_free(&slot);
             }
             self.wake_writers();
         }

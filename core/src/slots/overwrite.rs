@@ -7,6 +7,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed};
 
 use super::Protocol;
 use super::decide::{claimed, owner_field, owner_of};
+use super::reserve::Reserved;
 use super::take::Found;
 use super::view::Slot;
 use crate::index::{ReaderIndex, WriterIndex};
@@ -15,9 +16,9 @@ use crate::memory::MemoryCas;
 use crate::os::Os;
 
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
-    /// Tries to claim slot `index` and to take its sample away; the claimed state word, or `None` if it is owned or pinned.
+    /// Tries to claim slot `index` and to take its sample away; `None` if it is owned or pinned.
     #[inline]
-    pub(crate) fn claim_and_evict(self, writer: WriterIndex, index: u32) -> Option<u32> {
+    pub(crate) fn claim_and_evict(self, writer: WriterIndex, index: u32) -> Option<Reserved> {
         let slot = self.view.slot(index)?;
         // ORDERING: Relaxed, both; hints, the CASes below decide.
         let state = slot.state().load(Relaxed);
@@ -29,7 +30,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         slot.state().compare_exchange(state, mine, Acquire, Relaxed).ok()?;
         // ORDERING: Acquire, edge "release"; pairs with the Release of every unpin: the readers' use is over. Failure: Relaxed.
         if slot.pins().compare_exchange(0, EVICT, Acquire, Relaxed).is_err() {
-            self.put_back(writer, &slot, state);
+            self.put_back(writer, index, state);
             return None;
         }
         // ORDERING: Relaxed, both; nobody can pin until the next publication or discard, which carries the store.
@@ -39,12 +40,13 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
                 entry.overwritten().fetch_add(1, Relaxed);
             }
         }
-        Some(mine)
+        Reserved::new(index, mine)
     }
 
-    /// Pins the slot if it holds `position` of `writer`.
-    #[inline]
-    pub(super) fn pin(self, reader: ReaderIndex, slot: &Slot<'_, M>, writer: u32, position: u32) -> Option<Found> {
+    /// Pins slot `index` if it holds `position` of `writer`.
+    #[inline(never)]
+    pub(super) fn pin(self, reader: ReaderIndex, index: u32, writer: u32, position: u32) -> Option<Found> {
+        let slot = self.view.slot(index)?;
         // ORDERING: Acquire, edge "publish"; pairs with the Release of `pins` at the publication.
         let before = slot.pins().fetch_or(reader.bit(), Acquire);
         // ORDERING: Relaxed, all; pinned without EVICT the header does not change, and the Acquire above carries it.
@@ -55,9 +57,17 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             return Some(Found { index: slot.index(), size: slot.size().load(Relaxed) });
         }
         if before & reader.bit() == 0 {
-            self.unpin(reader, slot);
+            self.unpin(reader, &slot);
         }
         None
+    }
+
+    /// Lets go of the pinned slot `index`.
+    #[inline(never)]
+    pub(super) fn unpin_at(self, reader: ReaderIndex, index: u32) {
+        if let Some(slot) = self.view.slot(index) {
+            self.unpin(reader, &slot);
+        }
     }
 
     /// Lets go of a pinned slot.

@@ -4,7 +4,6 @@ use portable_atomic::Ordering::{Relaxed, Release};
 
 use super::Protocol;
 use super::decide::is_free;
-use super::view::Slot;
 use crate::index::ReaderIndex;
 use crate::layout::control::{SCARCE, SEEDS};
 use crate::memory::MemoryCas;
@@ -14,22 +13,25 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Clears the reader's bit in slot `index`, and tells writers if that freed it and one waits.
     #[inline(always)]
     pub(crate) fn release(self, reader: ReaderIndex, index: u32) {
-        let Some(slot) = self.view.slot(index) else { return };
-        if self.view.geometry().overwrite {
-            return self.unpin(reader, &slot);
+        let view = self.view.local();
+        if view.geometry().overwrite {
+            return self.unpin_at(reader, index);
         }
+        let Some(slot) = view.slot(index) else { return };
         // ORDERING: Release, edge "release"; pairs with the Acquire of the claim's second look: my use of the payload is over.
         // Then the full fence of edges "notify" and "scarce".
         slot.unread().and_fenced(!reader.bit());
         // ORDERING: Relaxed, all; the fence. The three words are on one line.
-        let concerned = self.view.writer_waiters().load(Relaxed) | self.view.change_waiters().load(Relaxed) | self.view.flags().load(Relaxed);
+        let concerned = view.writer_waiters().load(Relaxed) | view.change_waiters().load(Relaxed) | view.flags().load(Relaxed);
         if concerned != 0 {
-            self.tell_of_release(reader, &slot);
+            self.tell_of_release(reader, index);
         }
     }
 
     #[cold]
-    fn tell_of_release(self, reader: ReaderIndex, slot: &Slot<'_, M>) {
+    #[inline(never)]
+    fn tell_of_release(self, reader: ReaderIndex, index: u32) {
+        let Some(slot) = self.view.slot(index) else { return };
         // ORDERING: Relaxed; the fence in `release`.
         let flags = self.view.flags().load(Relaxed);
         if flags & SEEDS != 0
@@ -41,7 +43,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             self.view.memory().fence_full();
         }
         if flags & SCARCE != 0 {
-            self.mark_if_free(slot);
+            self.mark_if_free(&slot);
         }
         // ORDERING: Relaxed, both; the fence. A slot still owned, or owed to others, is told of by those.
         if is_free(slot.unread().load(Relaxed), self.view.active().load(Relaxed)) {

@@ -1,5 +1,7 @@
 //! Reserve: a free slot becomes a writer's, in one compare-and-swap that records the owner, so that no crash loses it.
 
+use core::num::NonZeroU64;
+
 use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::Protocol;
@@ -10,12 +12,38 @@ use crate::layout::control::SCARCE;
 use crate::memory::MemoryCas;
 use crate::os::Os;
 
-impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
-    /// Tries to claim slot `index` for `writer`; the claimed state word, or `None` if the slot is not free. Readers in `extra`
-    /// count besides the active ones (the seeds' face).
+/// A slot that was claimed, and the state word it was claimed with: what a loan is made of. One register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reserved(NonZeroU64);
+
+impl Reserved {
+    /// `None` for a state word of 0, which no claim makes.
     #[inline(always)]
-    pub(crate) fn claim(self, writer: WriterIndex, index: u32, extra: u32) -> Option<u32> {
-        let slot = self.view.slot(index)?;
+    pub(crate) fn new(slot: u32, state: u32) -> Option<Self> {
+        // The state in the upper half: the test for 0 is then one of the state.
+        NonZeroU64::new(u64::from(state) << 32 | u64::from(slot)).filter(|_| state != 0).map(Self)
+    }
+
+    /// Index of the slot.
+    #[inline(always)]
+    pub(crate) fn slot(self) -> u32 {
+        self.0.get() as u32
+    }
+
+    /// Its state word: owner and generation.
+    #[inline(always)]
+    pub(crate) fn state(self) -> u32 {
+        (self.0.get() >> 32) as u32
+    }
+}
+
+impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Tries to claim slot `index` for `writer`; `None` if the slot is not free. Readers in `extra` count besides the active ones
+    /// (the seeds' face).
+    #[inline(always)]
+    pub(crate) fn claim(self, writer: WriterIndex, index: u32, extra: u32) -> Option<Reserved> {
+        let view = self.view.local();
+        let slot = view.slot(index)?;
         // ORDERING: Relaxed; a hint, the CAS below decides.
         let state = slot.state().load(Relaxed);
         if owner_of(state) != 0 {
@@ -23,7 +51,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         }
         // ORDERING: Relaxed, both; a hint, the second look decides.
         let owed = slot.unread().load(Relaxed);
-        if owed != 0 && !is_free(owed, self.view.active().load(Relaxed) | extra) {
+        if owed != 0 && !is_free(owed, view.active().load(Relaxed) | extra) {
             return None;
         }
         let mine = claimed(state, writer.get());
@@ -33,26 +61,28 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         let owed = slot.unread().load(Acquire);
         if owed != 0 {
             // ORDERING: Acquire, edge "leave"; pairs with the Release of `active` by a reader that left, or its recoverer.
-            if !is_free(owed, self.view.active().load(Acquire) | extra) {
-                self.put_back(writer, &slot, state);
+            if !is_free(owed, view.active().load(Acquire) | extra) {
+                self.put_back(writer, index, state);
                 return None;
             }
             // ORDERING: Relaxed; the next Release of `unread` or `state` carries it, readers that see 0 take nothing.
             slot.unread().store(0, Relaxed);
         }
-        Some(mine)
+        Reserved::new(index, mine)
     }
 
     /// Undoes a claim whose second look found the slot owed: the very state word as before, and everybody who may have been
     /// misled by the transient owner is told.
     #[cold]
-    pub(super) fn put_back(self, writer: WriterIndex, slot: &Slot<'_, M>, state: u32) {
+    #[inline(never)]
+    pub(super) fn put_back(self, writer: WriterIndex, index: u32, state: u32) {
+        let Some(slot) = self.view.slot(index) else { return };
         // ORDERING: Release, edge "unown"; pairs with the next claim's Acquire.
         slot.state().store(state, Release);
         if let Some(entry) = self.view.writer_entry(writer) {
             entry.retries().fetch_add(1, Relaxed);
         }
-        self.freed(writer, slot);
+        self.freed(writer, &slot);
     }
 
     /// After a slot may have become free: moves the writer's change counter, then tells writers and change waiters.

@@ -17,7 +17,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed};
 
 use super::Protocol;
 use super::decide::{RingSays, in_range, owner_field, ring_says, sweep_end};
-use super::view::Slot;
+use super::view::{Slot, SlotsView};
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::memory::MemoryCas;
 use crate::os::Os;
@@ -42,6 +42,14 @@ impl Follow {
     /// Starts at `cursor`.
     pub(crate) fn new(cursor: u32) -> Self {
         Self { cursor: Cell::new(cursor), predicted: Cell::new(0), guard: Cell::new(cursor) }
+    }
+
+    /// The next sample is expected at the next position, in the next of `slots` slots.
+    #[inline(always)]
+    fn advance(&self, slot: u32, slots: u32, position: u32) {
+        self.cursor.set(position.wrapping_add(1));
+        let next = slot + 1;
+        self.predicted.set(if next == slots { 0 } else { next });
     }
 }
 
@@ -70,7 +78,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     #[inline(always)]
     pub(crate) fn take_predicted(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow) -> Option<(Found, u32)> {
         let cursor = follow.cursor.get();
-        let slot = self.view.slot(follow.predicted.get())?;
+        let view = self.view.local();
+        let slot = view.slot(follow.predicted.get())?;
         // ORDERING: Relaxed, both; a hint, and the fastest thing to poll. `hold` decides.
         if slot.sequence().load(Relaxed) != cursor
             || slot.writer().load(Relaxed) != owner_field(writer.get())
@@ -78,8 +87,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         {
             return None;
         }
-        let found = self.hold(reader, &slot, writer.get(), cursor)?;
-        self.advance(follow, found.index, cursor);
+        let found = self.hold(&view, reader, &slot, writer.get(), cursor)?;
+        follow.advance(found.index, view.geometry().slots, cursor);
         Some((found, cursor))
     }
 
@@ -104,7 +113,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             RingSays::Here => {
                 // ORDERING: Relaxed; carried by the tag.
                 if let Some(slot) = self.view.slot(ring.index(cursor).load(Relaxed))
-                    && let Some(found) = self.hold(reader, &slot, writer.get(), cursor)
+                    && let Some(found) = self.hold(self.view, reader, &slot, writer.get(), cursor)
                 {
                     return self.got(follow, found, cursor, 0);
                 }
@@ -142,7 +151,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             return Took::Moved { missed: end.wrapping_sub(cursor) };
         };
         let missed = position.wrapping_sub(cursor);
-        let found = self.view.slot(index).and_then(|slot| self.hold(reader, &slot, writer.get(), position));
+        let found = self.view.slot(index).and_then(|slot| self.hold(self.view, reader, &slot, writer.get(), position));
         match found {
             Some(found) => self.got(follow, found, position, missed),
             None => {
@@ -153,34 +162,24 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         }
     }
 
-    /// Makes sure that the slot holds `position` of `writer` for this reader, and protects it.
+    /// Makes sure that the slot holds `position` of `writer` for this reader, and protects it. `view` is the protocol's, or a copy.
     #[inline(always)]
-    fn hold(self, reader: ReaderIndex, slot: &Slot<'_, M>, writer: u32, position: u32) -> Option<Found> {
-        if self.view.geometry().overwrite {
-            return self.pin(reader, slot, writer, position);
+    fn hold(self, view: &SlotsView<M>, reader: ReaderIndex, slot: &Slot<'_, M>, writer: u32, position: u32) -> Option<Found> {
+        if view.geometry().overwrite {
+            return self.pin(reader, slot.index(), writer, position);
         }
         // ORDERING: Acquire, edge "publish"; pairs with the Release of `unread` at commit. With my bit set the slot cannot be
         // loaned anew, so the header and the payload are this sample's until I clear it.
         let mine = slot.unread().load(Acquire) & reader.bit() != 0;
         // ORDERING: Relaxed, all; carried by the Acquire above.
-        (mine && slot.sequence().load(Relaxed) == position && slot.writer().load(Relaxed) == owner_field(writer)).then(|| Found {
-            index: slot.index(),
-            size: slot.size().load(Relaxed),
-        })
+        (mine && slot.sequence().load(Relaxed) == position && slot.writer().load(Relaxed) == owner_field(writer))
+            .then(|| Found { index: slot.index(), size: slot.size().load(Relaxed) })
     }
 
     #[inline(always)]
     fn got(self, follow: &Follow, found: Found, position: u32, missed: u32) -> Took {
-        self.advance(follow, found.index, position);
+        follow.advance(found.index, self.view.geometry().slots, position);
         Took::Got { found, position, missed }
-    }
-
-    /// The next sample is expected at the next position, in the next slot.
-    #[inline(always)]
-    fn advance(self, follow: &Follow, slot: u32, position: u32) {
-        follow.cursor.set(position.wrapping_add(1));
-        let next = slot + 1;
-        follow.predicted.set(if next == self.view.geometry().slots { 0 } else { next });
     }
 
     /// Once the cursor has run half a circle: whether every sample of `writer` that this reader still holds is younger than that.

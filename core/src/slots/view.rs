@@ -41,6 +41,13 @@ impl<M: Memory> SlotsView<M> {
         Ok(Self { memory, geometry })
     }
 
+    /// A copy for the length of one step of the data path. A reference's fields are loaded anew after every atomic access; a
+    /// copy's stay in registers, as long as no reference to it leaves the inlined code: what is outlined gets an index instead.
+    #[inline(always)]
+    pub(crate) fn local(&self) -> Self {
+        self.clone()
+    }
+
     /// The memory.
     #[inline(always)]
     pub fn memory(&self) -> &M {
@@ -192,8 +199,11 @@ impl<M: Memory> SlotsView<M> {
     /// Slot `index`; `None` if the segment has fewer.
     #[inline(always)]
     pub fn slot(&self, index: u32) -> Option<Slot<'_, M>> {
-        (index < self.geometry.slots)
-            .then(|| Slot { view: self, index, base: self.geometry.slots_at + index as usize * self.geometry.stride as usize })
+        (index < self.geometry.slots).then(|| Slot {
+            view: self,
+            index,
+            base: self.geometry.slots_at + index as usize * self.geometry.stride as usize,
+        })
     }
 
     /// All slots in order.
