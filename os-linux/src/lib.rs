@@ -10,7 +10,7 @@
 //! | [`clock`] | `CLOCK_MONOTONIC` |
 //! | [`process`] | pid, start time, pid namespace |
 //! | `object` | another open file description of an object |
-
+//! | [`memfd`] | sealed objects without a name |
 //!
 //! ```
 //! use seqslot_core::{Access, Mapping, Memory, ObjectSpec, Os};
@@ -33,6 +33,8 @@
 pub mod clock;
 #[allow(unsafe_code, reason = "fcntl locks")]
 pub mod liveness;
+#[allow(unsafe_code, reason = "memfd_create and seals")]
+pub mod memfd;
 mod object;
 mod os;
 pub mod process;

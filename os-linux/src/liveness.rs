@@ -8,6 +8,7 @@
 //!   through it would always succeed. Hence nothing is ever locked through the object's own descriptor;
 //! - `is_claimed` asks through that descriptor, which holds no lock, and so sees the claims of its own process too.
 
+use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use seqslot_core::{Access, Lock, OsError};
@@ -46,6 +47,41 @@ impl Locking for OfdLocks {
         }
         Ok(i32::from(answer.l_type) != libc::F_UNLCK)
     }
+
+    fn owner_pid(object: &Object, alleged: u32) -> u32 {
+        holder(object, Lock::OWNER, alleged).unwrap_or(alleged)
+    }
+}
+
+/// The process that holds `lock` of a named object, as /proc/PID/fdinfo tells it (an OFD lock itself names no process):
+/// `alleged` if it does, else the first found. `None` if it is in another pid namespace or another user's. Looks at every
+/// descriptor of the processes of this user, so it is for error texts only.
+fn holder(object: &Object, lock: Lock, alleged: u32) -> Option<u32> {
+    let (_, name) = object.named()?;
+    let holds = |pid: u32| is_held_by(pid, name.text(), lock).unwrap_or(false);
+    if alleged != 0 && holds(alleged) {
+        return Some(alleged);
+    }
+    let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.into_iter().find(|&pid| holds(pid))
+}
+
+/// Whether a descriptor of process `pid` for the object `name` has `lock`. `None` where that is not ours to know.
+fn is_held_by(pid: u32, name: &str, lock: Lock) -> Option<bool> {
+    let number = lock.number().to_string();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten() {
+        // `/dev/shm/NAME`; the name was drawn once, so it is enough.
+        if !fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().contains(name)) {
+            continue;
+        }
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().to_string_lossy())).unwrap_or_default();
+        // `lock: 1: OFDLCK ADVISORY WRITE -1 00:1b:52 64 64`: the last two are the first and the last byte.
+        let mut locks = info.lines().filter(|line| line.starts_with("lock:") && line.contains("OFDLCK"));
+        if locks.any(|line| line.split_ascii_whitespace().rev().take(2).all(|byte| byte == number)) {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 /// A lock request for `len` bytes from `start`; a length of 0 is the whole file from there on.

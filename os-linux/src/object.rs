@@ -1,7 +1,7 @@
 //! Another open file description of an object: what a claim locks.
 
 use std::fs::OpenOptions;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use seqslot_core::{Access, OsError};
@@ -13,12 +13,21 @@ use seqslot_os_posix::{Object, failed};
 /// # Errors
 /// Neither way worked; the error is that of the first.
 pub(crate) fn reopen(object: &Object) -> Result<OwnedFd, OsError> {
-    let path = format!("/proc/self/fd/{}", object.as_fd().as_raw_fd());
-    let first = match OpenOptions::new().read(true).write(true).open(&path) {
-        Ok(file) => return Ok(file.into()),
-        Err(error) => failed("open", &error, &path),
+    let first = match reopen_descriptor(object.as_fd(), Access::ReadWrite) {
+        Ok(fd) => return Ok(fd),
+        Err(error) => error,
     };
     by_name(object)?.ok_or(first)
+}
+
+/// Opens the file behind `fd` anew, through /proc.
+///
+/// # Errors
+/// `open` failed: there is no /proc, or the file's mode does not allow it.
+pub(crate) fn reopen_descriptor(fd: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, OsError> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let opened = OpenOptions::new().read(true).write(access == Access::ReadWrite).open(&path);
+    opened.map(OwnedFd::from).map_err(|error| failed("open", &error, &path))
 }
 
 /// Opens it by name; `None` if it has none, or its name is gone or another's.

@@ -15,8 +15,8 @@ fn bits(mask: u32) -> u32 {
     if mask == 0 { u32::MAX } else { mask }
 }
 
-/// Sleeps while `word` holds `expected`, until a wake whose mask shares a bit with `mask` (0: any), a signal, or the end
-/// of `timeout`. A timeout of zero makes no system call. The word may be in read-only memory.
+/// Sleeps while `word` holds `expected`, until a wake whose mask shares a bit with `mask` (0: any), or the end of
+/// `timeout`. Goes on sleeping after a signal. A timeout of zero makes no system call. The word may be in read-only memory.
 ///
 /// ```
 /// use core::time::Duration;
@@ -37,6 +37,23 @@ pub fn wait(word: &AtomicU32, expected: u32, mask: u32, timeout: Duration) -> Wo
         return Woken::TimedOut;
     }
     let deadline = deadline(timeout);
+    // Signals start it anew, with the same end: that bounds the loop.
+    loop {
+        match sleep_until(word, expected, bits(mask), &deadline) {
+            Ok(()) => return Woken::Perhaps,
+            Err(libc::ETIMEDOUT) => return Woken::TimedOut,
+            Err(libc::EAGAIN) => return Woken::Perhaps,
+            Err(libc::EINTR) => {}
+            Err(_) => {
+                std::thread::sleep(timeout.min(REFUSED_PAUSE));
+                return if timeout <= REFUSED_PAUSE { Woken::TimedOut } else { Woken::Perhaps };
+            }
+        }
+    }
+}
+
+/// One futex call; the error is the number.
+fn sleep_until(word: &AtomicU32, expected: u32, mask: u32, deadline: &libc::timespec) -> Result<(), i32> {
     // SAFETY: the word and the deadline live through the call; the kernel reads the word atomically and writes nothing.
     let answer = unsafe {
         libc::syscall(
@@ -44,22 +61,12 @@ pub fn wait(word: &AtomicU32, expected: u32, mask: u32, timeout: Duration) -> Wo
             word.as_ptr(),
             libc::FUTEX_WAIT_BITSET,
             expected,
-            &raw const deadline,
+            core::ptr::from_ref(deadline),
             core::ptr::null::<u32>(),
-            bits(mask),
+            mask,
         )
     };
-    if answer == 0 {
-        return Woken::Perhaps;
-    }
-    match std::io::Error::last_os_error().raw_os_error() {
-        Some(libc::ETIMEDOUT) => Woken::TimedOut,
-        Some(libc::EAGAIN | libc::EINTR) => Woken::Perhaps,
-        _ => {
-            std::thread::sleep(timeout.min(REFUSED_PAUSE));
-            if timeout <= REFUSED_PAUSE { Woken::TimedOut } else { Woken::Perhaps }
-        }
-    }
+    if answer == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
 }
 
 /// Wakes everybody, in any process, who waits on `word` with a mask that shares a bit with `mask` (0: any).

@@ -199,10 +199,11 @@ impl Harness for LinuxHarness {
                 let forked = unsafe { libc::fork() };
                 assert_ne!(forked, -1, "fork");
                 if forked == 0 {
-                    // The orphan: lives until the test lets it go on, by the same pipe as its parent.
-                    let _ = parent.go.read_to_end(&mut Vec::new());
-                } else {
+                    // The orphan tells the test that it runs, by the same pipes as its parent, and lives until it may go on. (Until a
+                    // child has run for the first time, nothing in it can have closed what it has inherited.)
                     parent.pause();
+                } else {
+                    let _ = parent.go.read_to_end(&mut Vec::new());
                 }
             }),
             Side::Parent(mut child) => {

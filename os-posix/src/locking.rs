@@ -37,6 +37,12 @@ pub trait Locking: Debug + 'static {
     /// The system call that failed.
     fn is_claimed(object: &Object, lock: Lock) -> Result<bool, OsError>;
 
+    /// The process that holds [`Lock::OWNER`], for people to read. `alleged` is what the object itself says: 0 if it says
+    /// nothing, and anything if a peer damaged it. Platforms that can ask the kernel do.
+    fn owner_pid(_object: &Object, alleged: u32) -> u32 {
+        alleged
+    }
+
     /// The object's name is gone: what the platform keeps beside the flink for its locks may go, as far as nobody holds one.
     fn tidy(_object: &Object) {}
 }

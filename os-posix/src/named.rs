@@ -68,7 +68,7 @@ fn take_over<L: Locking>(place: &Place, draft: Draft<L>) -> Result<Option<Locked
     let object = Object::open(place, &old.name, Access::ReadWrite).map_err(CreateFault::Os)?;
     if let Some(object) = object {
         if L::is_claimed(&object, Lock::OWNER).map_err(CreateFault::Os)? {
-            return Err(CreateFault::AlreadyExists { pid: object.owner_pid() });
+            return Err(CreateFault::AlreadyExists { pid: L::owner_pid(&object, object.alleged_owner()) });
         }
         object::unlink(&old.name).map_err(CreateFault::Os)?;
         L::tidy(&object);
@@ -111,7 +111,7 @@ fn fill<L: Locking>(place: &Place, locked: &Locked, spec: ObjectSpec) -> Result<
 fn busy<L: Locking>(place: &Place) -> CreateFault {
     let owner = || {
         let object = Object::open(place, &Flink::open(place, false).ok()?.name, Access::ReadOnly).ok()??;
-        L::is_claimed(&object, Lock::OWNER).ok()?.then(|| object.owner_pid())
+        L::is_claimed(&object, Lock::OWNER).ok()?.then(|| L::owner_pid(&object, object.alleged_owner()))
     };
     owner().map_or(CreateFault::BeingCreated, |pid| CreateFault::AlreadyExists { pid })
 }

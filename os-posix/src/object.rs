@@ -78,7 +78,11 @@ impl Object {
     /// # Errors
     /// `fallocate` or `ftruncate` failed.
     pub fn resize(&self, spec: ObjectSpec) -> Result<(), OsError> {
-        let len = u64::try_from(spec.len).map_err(|_| OsError::new("ftruncate", libc::EFBIG, self.label()))?;
+        let too_large = || OsError::new("ftruncate", libc::EFBIG, self.label());
+        let len = u64::try_from(spec.len).map_err(|_| too_large())?;
+        if libc::off_t::try_from(len).is_err() {
+            return Err(too_large());
+        }
         if spec.reserve {
             reserve(&self.file, len, self.label())?;
         }
@@ -111,7 +115,7 @@ impl Object {
 
     /// The process number in the owner's registry entry; 0 if it cannot be read. What a peer wrote, for people.
     #[must_use]
-    pub fn owner_pid(&self) -> u32 {
+    pub fn alleged_owner(&self) -> u32 {
         self.peek(OWNER_AT + ENTRY_PID).unwrap_or(0)
     }
 
@@ -224,10 +228,14 @@ fn is_trusted(uid: u32, gid: u32, mode: u32) -> bool {
     ours && mode & 0o002 == 0
 }
 
-/// Reserves memory beyond the end of the file, in steps, so that a signal in one does not undo them all.
+/// Reserves memory beyond the end of the file, in steps, so that a signal in one does not undo them all; what the file
+/// system has no room for is refused before the first, which would only take the machine's memory away for a while.
 #[cfg(target_os = "linux")]
 fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
     const STEP: u64 = 64 << 20;
+    if room(file).is_some_and(|room| len > room) {
+        return Err(OsError::new("fallocate", libc::ENOSPC, label));
+    }
     let mut at = 0;
     while at < len {
         let step = STEP.min(len - at);
@@ -245,6 +253,21 @@ fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
         }
     }
     Ok(())
+}
+
+/// Bytes that the file system has left; `None` where it has no limit or does not tell.
+#[cfg(target_os = "linux")]
+fn room(file: &File) -> Option<u64> {
+    // SAFETY: a plain C struct for which zero is valid.
+    let mut status: libc::statvfs = unsafe { core::mem::zeroed() };
+    // SAFETY: an open descriptor and a value to write to.
+    let answer = unsafe { libc::fstatvfs(file.as_raw_fd(), &raw mut status) };
+    #[allow(clippy::useless_conversion, reason = "narrower on 32-bit platforms")]
+    let (blocks, free, size) = (u64::try_from(status.f_blocks), u64::try_from(status.f_bavail), u64::try_from(status.f_frsize));
+    if answer != 0 || blocks == Ok(0) {
+        return None;
+    }
+    free.ok()?.checked_mul(size.ok()?)
 }
 
 /// Objects are anonymous memory there and cannot be reserved; nor is there a file system that could be full.
