@@ -68,8 +68,8 @@ pub trait Harness {
         false
     }
 
-    /// Runs `holder` in another process, which then forks a child and is killed; then `meanwhile` in this process, while that child
-    /// lives; then the child ends. False, and nothing is run, if the platform cannot fork.
+    /// Runs `holder` in another process, which then forks a child and, as soon as that runs, is killed; then `meanwhile` in this process,
+    /// while the child lives; then the child ends. False, and nothing is run, if the platform cannot fork.
     fn orphan(&self, holder: &mut dyn FnMut(&Self::Os), meanwhile: &mut dyn FnMut()) -> bool {
         let _ = (holder, meanwhile);
         false
