@@ -6,7 +6,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::error::EvictError;
 use crate::index::{ReaderIndex, WriterIndex};
-use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_MASK};
+use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_MASK, STATE_SEEDS};
 use crate::os::Lock;
 use crate::reader::ReaderId;
 use crate::segment::{Segment, SlotsOs};
@@ -106,6 +106,9 @@ impl<O: SlotsOs> Segment<O> {
         let [_, _, _, evictions] = self.view().totals();
         evictions.fetch_add(1, Relaxed);
         self.protocol().leave(index);
+        if reader.state & STATE_MASK == STATE_SEEDS {
+            self.protocol().disconnect(index);
+        }
         // Should it be parked, it is to learn of it now.
         self.protocol().notify_all();
         Ok(())

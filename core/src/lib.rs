@@ -49,6 +49,7 @@ mod reader;
 mod registry;
 #[allow(unsafe_code, reason = "payloads in place")]
 mod sample;
+mod seeds;
 mod segment;
 mod slots;
 mod typed;
@@ -62,6 +63,7 @@ pub use loan::*;
 pub use reader::{Reader, ReaderId};
 pub use registry::Recovered;
 pub use sample::*;
+pub use seeds::*;
 pub use segment::*;
 pub use slots::view::{Entry, HeaderWords, Ring, Slot, SlotsView};
 pub use typed::*;

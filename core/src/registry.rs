@@ -17,11 +17,16 @@ pub(crate) fn token<O: Os>(os: &O, count: u32) -> u32 {
     (mixed as u32).max(1)
 }
 
+/// Instances drawn by this program.
+static DRAWN: portable_atomic::AtomicU32 = portable_atomic::AtomicU32::new(0);
+
 /// The identity of a new segment: different for each, as far as clock, process and address tell.
 pub(crate) fn draw_instance<O: Os>(os: &O) -> [u8; 16] {
     let process = os.process();
     let here = core::ptr::from_ref(os).addr() as u64;
-    let first = mix(os.now().as_nanos() as u64 ^ u64::from(process.pid) << 40 ^ here);
+    // Where there is no clock, what tells two segments of one program apart. Relaxed: only uniqueness matters.
+    let count = u64::from(DRAWN.fetch_add(1, Relaxed));
+    let first = mix(os.now().as_nanos() as u64 ^ u64::from(process.pid) << 40 ^ here ^ mix(count));
     let second = mix(first ^ process.start_time ^ u64::from(process.pid_namespace) << 20);
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&first.to_ne_bytes());
@@ -82,7 +87,7 @@ impl<O: SlotsOs> Segment<O> {
                 None
             };
             if before & STATE_MASK != STATE_CLEAN {
-                self.protocol().recover_reader(index);
+                self.protocol().recover_reader_in(index, before);
             }
             fill(&entry, self.os(), self.draw_token());
             for counter in [entry.head(), entry.burnt(), entry.retries(), entry.lapses()] {
@@ -156,7 +161,7 @@ impl<O: SlotsOs> Segment<O> {
             let Some(held) = self.claim(Lock::reader(index.get() as u8))? else { continue };
             let state = entry.state().load(Relaxed);
             if !matches!(state & STATE_MASK, STATE_CLEAN | STATE_EVICTED) {
-                self.protocol().recover_reader(index);
+                self.protocol().recover_reader_in(index, state);
                 recovered.readers |= index.bit();
                 // ORDERING: Release, last, as above. Failure: an eviction came between; it is put right by the next join.
                 let _ = entry.state().compare_exchange(state, clean(state), Release, Relaxed);

@@ -1,0 +1,166 @@
+//! The trait of the seeds' face, and what passes through it.
+
+use core::time::Duration;
+
+use super::error::SlotError;
+
+/// Readers, a bit each: bit r is reader index r.
+pub type ReaderMask = u32;
+
+/// Names a loan, and then the sample it became: slot and generation. Built only by an allocator.
+///
+/// The public fields are for people and logs; changing them makes a handle that is refused, or that names another loan or sample
+/// of the same generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SlotHandle {
+    /// The segment: its instance, of which these are the first 64 bits.
+    pub segment_id: u64,
+    /// The slot's index.
+    pub slot_index: u32,
+    pub(super) generation: u32,
+}
+
+/// A committed slot's header, as the seed shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SlotHeader {
+    /// Place in its writer's order: from 0, by one a commit, wrapping after 2^32.
+    pub sequence_number: u32,
+    /// Bytes of the sample.
+    pub sample_size: u32,
+    /// Readers that have read it, or do not any more.
+    pub reader_mask: u32,
+    /// Zero.
+    pub _reserved: u32,
+}
+
+/// Slots by handle: reserve, fill, commit; find, read, mark. All methods take `&self`, from any thread.
+///
+/// No method waits but [`wait_for_change`](Self::wait_for_change). None may be called in a signal or interrupt handler.
+pub trait SlotBackend: Send + Sync {
+    /// Reserves a free slot. Readers whose bits are not in `active_readers_mask` count as having read, except registered readers of the
+    /// safe face, who always count.
+    ///
+    /// # Errors
+    /// [`SlotError::NoFreeSlot`]; [`SlotError::NoWriterEntry`] at the first call.
+    fn reserve_slot(&self, active_readers_mask: ReaderMask) -> Result<SlotHandle, SlotError>;
+
+    /// Copies `bytes` into the loaned slot and publishes it to every reader; the sample's sequence number.
+    ///
+    /// # Errors
+    /// [`SlotError::SampleTooLarge`], after which the loan is still out; [`SlotError::StaleHandle`] if it is not this allocator's loan.
+    fn commit_slot(&self, handle: SlotHandle, bytes: &[u8]) -> Result<u32, SlotError>;
+
+    /// Ends the loan without a sample; the slot is free.
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] if it is not this allocator's loan.
+    fn discard_slot(&self, handle: SlotHandle) -> Result<(), SlotError>;
+
+    /// Reads header and bytes of the handle's sample, copied. By default through [`read_slot_into`](Self::read_slot_into).
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] if the slot does not hold the sample (any more): never bytes of another.
+    #[cfg(feature = "alloc")]
+    fn read_slot(&self, handle: SlotHandle) -> Result<(SlotHeader, alloc::vec::Vec<u8>), SlotError> {
+        let mut bytes = alloc::vec![0; self.slot_capacity()];
+        let header = self.read_slot_into(handle, &mut bytes)?;
+        bytes.truncate(header.sample_size as usize);
+        Ok((header, bytes))
+    }
+
+    /// As `read_slot`, for those without a heap: copies the first bytes into `into`, as many as there are and as fit. The header tells the size.
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] as above, [`SlotError::InPlaceUnsupported`] by default.
+    fn read_slot_into(&self, handle: SlotHandle, into: &mut [u8]) -> Result<SlotHeader, SlotError> {
+        let _ = (handle, into);
+        Err(SlotError::InPlaceUnsupported)
+    }
+
+    /// Marks the sample read by reader `reader_index`.
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] if the slot does not hold the sample any more; [`SlotError::OutOfBounds`] for an index of 32 or more.
+    fn mark_read(&self, handle: SlotHandle, reader_index: u8) -> Result<(), SlotError>;
+
+    /// Declares reader `reader_index` gone: it has read, so to speak, everything committed so far, and it does not count for what
+    /// comes, until it marks or joins again.
+    ///
+    /// # Errors
+    /// [`SlotError::OutOfBounds`] for an index of 32 or more.
+    fn mark_reader_disconnected(&self, reader_index: u8) -> Result<(), SlotError>;
+
+    /// Number of slots.
+    ///
+    /// # Errors
+    /// None here; the seed's backends may have some.
+    fn slot_count(&self) -> Result<usize, SlotError>;
+
+    /// Bytes of a slot: header, data and padding.
+    fn slot_total_size(&self) -> usize;
+
+    /// Bytes of data that a slot can hold.
+    fn slot_capacity(&self) -> usize;
+
+    /// Pointer to the loaned slot's data and its capacity, for filling it in place before [`commit_in_place`](Self::commit_in_place).
+    ///
+    /// The pointer may be written through until the loan is committed or discarded (through any copy of the handle), the allocator is
+    /// dropped, or the process is declared dead; afterwards it must not be used.
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] if it is not this allocator's loan; [`SlotError::InPlaceUnsupported`] by default.
+    fn slot_data_ptr(&self, handle: SlotHandle) -> Result<(*mut u8, usize), SlotError> {
+        let _ = handle;
+        Err(SlotError::InPlaceUnsupported)
+    }
+
+    /// Publishes a slot whose first `len` bytes were written in place; the sample's sequence number.
+    ///
+    /// # Errors
+    /// As [`commit_slot`](Self::commit_slot), and [`SlotError::InPlaceUnsupported`] by default.
+    fn commit_in_place(&self, handle: SlotHandle, len: usize) -> Result<u32, SlotError> {
+        let _ = (handle, len);
+        Err(SlotError::InPlaceUnsupported)
+    }
+
+    /// Pointer to the committed sample's data and its length, for reading in place.
+    ///
+    /// The bytes stay as they are until the slot is given out anew, which does not happen while a reader that counts has not marked it:
+    /// read, then mark. A caller that does not count (no reserve names its bit, or it was disconnected) gets no such promise:
+    /// `read_slot` is for it. The pointer must not be used after the allocator is dropped.
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] if the slot does not hold the sample (any more); [`SlotError::InPlaceUnsupported`] by default.
+    fn slot_read_ptr(&self, handle: SlotHandle) -> Result<(*const u8, usize), SlotError> {
+        let _ = handle;
+        Err(SlotError::InPlaceUnsupported)
+    }
+
+    /// The oldest committed sample that `reader_index` has not marked, the same again until it is marked; of several writers, each in
+    /// turn. An empty sample is a sample.
+    ///
+    /// # Errors
+    /// [`SlotError::OutOfBounds`] for an index of 32 or more.
+    fn next_unread_slot(&self, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
+        let _ = reader_index;
+        Ok(None)
+    }
+
+    /// Identity of the payload's type; `None` if the segment is for bytes.
+    fn type_hash(&self) -> Option<[u8; 16]> {
+        None
+    }
+
+    /// A number that moves with every commit and with everything that frees a slot. Take it before looking at a condition, and give it
+    /// to [`wait_for_change`](Self::wait_for_change): then no wake-up is lost. Compare for equality only. 0 by default.
+    fn notify_generation(&self) -> u64 {
+        0
+    }
+
+    /// Waits until [`notify_generation`](Self::notify_generation) differs from `last`, at most `timeout` in all. Returns at once by default.
+    fn wait_for_change(&self, last: u64, timeout: Duration) {
+        let _ = (last, timeout);
+    }
+}

@@ -1,0 +1,123 @@
+//! Readers that are declared gone, and that come back.
+//!
+//! `disconnected` is set before the sweep: a commit between the two is masked by the bit, one before it is swept. It is cleared after
+//! a sweep, so that who comes back owes nothing from before. A reserve that loaded the mask before it was cleared may still reuse one
+//! slot committed meanwhile: the reader that came back does not find it, or `read_slot` tells it.
+
+use portable_atomic::Ordering::{Relaxed, Release};
+
+use super::error::SlotError;
+use crate::index::ReaderIndex;
+use crate::layout::control::{SCARCE, STATE_CLEAN, STATE_EVICTED, STATE_MASK, STATE_SEEDS};
+use crate::memory::MemoryCas;
+use crate::os::{Lock, Os};
+use crate::registry::clean;
+use crate::segment::{Segment, SlotsOs};
+use crate::slots::Protocol;
+
+/// How often an index that is just changing hands is looked at again.
+const TRIES: u32 = 64;
+
+impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Declares a reader of the seeds' face gone: all it owes is free of it, and what comes does not count it.
+    pub(crate) fn disconnect(self, reader: ReaderIndex) {
+        // ORDERING: Release, edge "disconnect"; pairs with the Acquire of a reserve.
+        self.view.disconnected().fetch_or(reader.bit(), Release);
+        self.view.memory().fence_full();
+        self.sweep_and_tell(reader);
+    }
+
+    /// Recovers a dead reader of either face, whose lock the caller holds and whose entry said `state`. One of this face never was
+    /// active: what frees its slots is its disconnection.
+    pub(crate) fn recover_reader_in(self, reader: ReaderIndex, state: u32) {
+        if state & STATE_MASK == STATE_SEEDS {
+            self.disconnect(reader);
+        }
+        self.recover_reader(reader);
+    }
+
+    /// A reader that was disconnected counts again, and owes nothing committed so far.
+    pub(super) fn reconnect(self, reader: ReaderIndex) {
+        self.sweep_bit(reader);
+        // ORDERING: Release; who sees the bit cleared sees the sweep.
+        self.view.disconnected().fetch_and(!reader.bit(), Release);
+        self.tell();
+    }
+
+    /// Whether a reader of the seeds' face is disconnected.
+    #[inline]
+    pub(super) fn is_disconnected(self, reader: ReaderIndex) -> bool {
+        // ORDERING: Relaxed; a declaration has no moment it could be exact at.
+        self.view.disconnected().load(Relaxed) & reader.bit() != 0
+    }
+
+    fn sweep_and_tell(self, reader: ReaderIndex) {
+        self.sweep_bit(reader);
+        self.tell();
+    }
+
+    /// After slots may have become free of a reader: moves the counter, then tells writers and change waiters.
+    fn tell(self) {
+        // ORDERING: Release, edge "changed"; pairs with the Acquire of `notify_generation`.
+        self.view.changes().fetch_add(1, Release);
+        // Full fence, edges "notify" and "scarce".
+        self.view.memory().fence_full();
+        // ORDERING: Relaxed; the fence.
+        if self.view.flags().load(Relaxed) & SCARCE != 0 {
+            self.mark_all_free();
+        }
+        self.wake_writers();
+        self.wake_change();
+    }
+}
+
+/// Who has a reader's lock.
+enum Holder<C> {
+    /// Nobody had it: the caller has it now.
+    Nobody(C),
+    /// Somebody of the seeds' face.
+    Seeds,
+    /// A registered reader of the safe face.
+    Registered,
+}
+
+/// `mark_reader_disconnected`. While its lock is free it is held, so that no reader of the safe face joins with the index meanwhile.
+pub(super) fn mark_disconnected<O: SlotsOs>(segment: &Segment<O>, reader: ReaderIndex) -> Result<(), SlotError> {
+    let entry = segment.view().reader_entry(reader).ok_or(SlotError::OutOfBounds)?;
+    match holder(segment, reader)? {
+        Holder::Registered => return Err(SlotError::ReaderTaken),
+        Holder::Seeds => segment.protocol().disconnect(reader),
+        Holder::Nobody(held) => {
+            // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
+            let state = entry.state().load(Relaxed);
+            let is_dead = !matches!(state & STATE_MASK, STATE_CLEAN | STATE_EVICTED);
+            if is_dead {
+                segment.protocol().recover_reader(reader);
+            }
+            segment.protocol().disconnect(reader);
+            if is_dead {
+                // ORDERING: Release, last: a recoverer that dies before this is followed by another. Failure: an eviction came between.
+                let _ = entry.state().compare_exchange(state, clean(state), Release, Relaxed);
+            }
+            drop(held);
+        }
+    }
+    Ok(())
+}
+
+fn holder<O: SlotsOs>(segment: &Segment<O>, reader: ReaderIndex) -> Result<Holder<crate::os::ClaimOf<O>>, SlotError> {
+    let entry = segment.view().reader_entry(reader).ok_or(SlotError::OutOfBounds)?;
+    for _ in 0..TRIES {
+        if let Some(held) = segment.claim(Lock::reader(reader.get() as u8))? {
+            return Ok(Holder::Nobody(held));
+        }
+        // ORDERING: Relaxed; what the holder is changes only with the lock.
+        match entry.state().load(Relaxed) & STATE_MASK {
+            STATE_SEEDS => return Ok(Holder::Seeds),
+            // Just taken or just given back, or recovered by somebody: look again.
+            STATE_CLEAN => core::hint::spin_loop(),
+            _ => return Ok(Holder::Registered),
+        }
+    }
+    Ok(Holder::Registered)
+}

@@ -1,0 +1,86 @@
+//! Why an operation of the seeds' face was refused.
+
+use core::fmt;
+
+use crate::error::{Cause, JoinError, OsError};
+
+/// Why an operation of the seeds' face was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SlotError {
+    /// Every slot is on loan, or owed to a reader that counts; dead owners were looked for.
+    NoFreeSlot,
+    /// A slot or reader index is not below the segment's count.
+    OutOfBounds,
+    /// The sample does not fit the slot (or a peer wrote a size that does not).
+    SampleTooLarge {
+        /// Bytes of the sample.
+        sample: usize,
+        /// Bytes that a slot has.
+        slot_capacity: usize,
+    },
+    /// A lock was poisoned. The seed's variant: the locks used here cannot be.
+    LockPoisoned,
+    /// The backend has no access in place.
+    InPlaceUnsupported,
+    /// The handle's loan or sample is not in its slot (any more), or the handle is another segment's.
+    StaleHandle,
+    /// Every writer entry of the segment is taken by somebody alive.
+    NoWriterEntry,
+    /// The reader index is registered by the safe face, or just changing hands.
+    ReaderTaken,
+    /// The allocator was inherited by a fork; attach anew in the child.
+    Forked,
+    /// A system call failed.
+    Os(OsError),
+}
+
+impl SlotError {
+    /// What kind of error this is.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::NoFreeSlot | Self::NoWriterEntry | Self::ReaderTaken => Cause::Contention,
+            Self::OutOfBounds | Self::SampleTooLarge { .. } | Self::InPlaceUnsupported | Self::StaleHandle | Self::Forked => Cause::Misuse,
+            Self::LockPoisoned => Cause::Corruption,
+            Self::Os(_) => Cause::Os,
+        }
+    }
+}
+
+impl fmt::Display for SlotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFreeSlot => f.write_str("no slot is free: all are on loan or not yet read"),
+            Self::OutOfBounds => f.write_str("a slot or reader index is out of bounds"),
+            Self::SampleTooLarge { sample, slot_capacity } => {
+                write!(f, "a sample of {sample} bytes does not fit a slot of {slot_capacity}")
+            }
+            Self::LockPoisoned => f.write_str("a lock is poisoned"),
+            Self::InPlaceUnsupported => f.write_str("this backend has no access in place"),
+            Self::StaleHandle => f.write_str("the handle's loan or sample is not in its slot any more, or the handle is another segment's"),
+            Self::NoWriterEntry => f.write_str("every writer entry of the segment is taken by a living process"),
+            Self::ReaderTaken => f.write_str("the reader index is taken by a reader of the safe face"),
+            Self::Forked => f.write_str("the allocator belongs to the parent process; attach anew after fork"),
+            Self::Os(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SlotError {}
+
+impl From<OsError> for SlotError {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}
+
+/// Why a writer's entry was not had.
+pub(super) fn no_writer(error: JoinError) -> SlotError {
+    match error {
+        JoinError::Os(error) => SlotError::Os(error),
+        JoinError::Forked => SlotError::Forked,
+        _ => SlotError::NoWriterEntry,
+    }
+}

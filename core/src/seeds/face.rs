@@ -1,0 +1,271 @@
+//! The seeds' face over a segment.
+
+use core::fmt;
+use core::time::Duration;
+
+use portable_atomic::Ordering::Relaxed;
+
+use super::backend::{ReaderMask, SlotBackend, SlotHandle, SlotHeader};
+use super::error::SlotError;
+use super::exclusive::{Exclusion, Exclusive};
+use super::reading::Reading;
+use super::writing::{RECOVERY_INTERVAL_MS, Writing};
+use super::{change, connect, payload};
+use crate::error::HeadError;
+use crate::index::ReaderIndex;
+use crate::layout::control::SEEDS;
+use crate::memory::Memory;
+use crate::os::{Mapping, MemoryOf};
+use crate::segment::{Segment, SlotsOs};
+use crate::slots::decide::generation_of;
+use crate::slots::view::Slot;
+
+/// The seeds' face over a segment that it owns: a [`SlotBackend`] on any platform.
+///
+/// It claims a writer entry at its first reserve or wait, and a reader's lock at that reader's first use, so merely attaching takes
+/// nothing. Its threads are ordered by locks of kind `E`. Samples of the safe face's writers go to registered readers only; samples
+/// of this face go to every reader. Dropping it gives loans back; what its readers owe stays owed to their indices.
+///
+/// ```
+/// # use core::sync::atomic::AtomicU8;
+/// use seqslot_core::{Bare, Config, Exclusion, Exclusive, Region, Segment, SlotBackend, SlotFace};
+/// struct Locked<T>(std::sync::Mutex<T>);
+/// impl<T> Exclusive<T> for Locked<T> {
+///     fn new(value: T) -> Self {
+///         Self(std::sync::Mutex::new(value))
+///     }
+///     fn with<R>(&self, act: impl FnOnce(&mut T) -> R) -> R {
+///         act(&mut self.0.lock().unwrap())
+///     }
+/// }
+/// struct Mutexes;
+/// impl Exclusion for Mutexes {
+///     type Of<T> = Locked<T>;
+/// }
+/// # #[repr(align(64))]
+/// # struct Bank([AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { AtomicU8::new(0) }; 16384]);
+/// let segment = Segment::create(Bare::new(Region::new(&BANK.0)?), &(), &Config::slots(4, 100))?;
+/// let slots: SlotFace<_, Mutexes> = SlotFace::new(segment)?;
+/// let handle = slots.reserve_slot(0b1)?;
+/// assert_eq!(slots.commit_slot(handle, b"hello")?, 0);
+///
+/// let mut bytes = [0; 100];
+/// let found = slots.next_unread_slot(0)?.expect("committed");
+/// let header = slots.read_slot_into(found, &mut bytes)?;
+/// assert_eq!(&bytes[..header.sample_size as usize], b"hello");
+/// slots.mark_read(found, 0)?;
+/// assert_eq!(slots.next_unread_slot(0)?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SlotFace<O: SlotsOs, E: Exclusion> {
+    // Dropped in this order: the claims before the segment that they lock.
+    writing: E::Of<Writing<O>>,
+    reading: E::Of<Reading<O>>,
+    segment: Segment<O>,
+    id: u64,
+}
+
+impl<O: SlotsOs, E: Exclusion> SlotFace<O, E> {
+    /// The face over `segment`. From here on the segment's readers move their change counters.
+    ///
+    /// # Errors
+    /// [`HeadError::Field`] for a segment that allows overwriting: it keeps no account of who owes a read.
+    pub fn new(segment: Segment<O>) -> Result<Self, HeadError> {
+        if segment.geometry().overwrite {
+            return Err(HeadError::Field { name: "overwrite flag", value: 1 });
+        }
+        // ORDERING: Relaxed; the fence: a release that does not see the flag is seen by whatever this face looks at later.
+        segment.view().flags().fetch_or(SEEDS, Relaxed);
+        segment.view().memory().fence_full();
+        let mut id = [0; 8];
+        id.copy_from_slice(&segment.head().instance[..8]);
+        Ok(Self { writing: Exclusive::new(Writing::new()), reading: Exclusive::new(Reading::new()), id: u64::from_ne_bytes(id), segment })
+    }
+
+    /// The segment.
+    pub fn segment(&self) -> &Segment<O> {
+        &self.segment
+    }
+
+    fn check_mine(&self) -> Result<(), SlotError> {
+        if self.segment.mapping().is_mine() { Ok(()) } else { Err(SlotError::Forked) }
+    }
+
+    /// The handle's slot.
+    fn slot(&self, handle: SlotHandle) -> Result<Slot<'_, MemoryOf<O>>, SlotError> {
+        self.check_mine()?;
+        if handle.segment_id != self.id {
+            return Err(SlotError::StaleHandle);
+        }
+        self.segment.view().slot(handle.slot_index).ok_or(SlotError::OutOfBounds)
+    }
+
+    fn reader(&self, index: u8) -> Result<ReaderIndex, SlotError> {
+        self.check_mine()?;
+        ReaderIndex::new(u32::from(index)).filter(|reader| reader.get() < self.segment.geometry().readers).ok_or(SlotError::OutOfBounds)
+    }
+
+    fn capacity(&self) -> usize {
+        self.segment.geometry().capacity as usize
+    }
+
+    fn handle(&self, slot_index: u32, generation: u32) -> SlotHandle {
+        SlotHandle { segment_id: self.id, slot_index, generation }
+    }
+
+    /// Commits, filling the slot first where bytes are given.
+    fn commit(&self, handle: SlotHandle, len: usize, fill: Option<&[u8]>) -> Result<u32, SlotError> {
+        let slot = self.slot(handle)?;
+        if len > self.capacity() {
+            return Err(SlotError::SampleTooLarge { sample: len, slot_capacity: self.capacity() });
+        }
+        // A length that is at most the capacity fits.
+        self.writing.with(|writing| writing.commit(&self.segment, &slot, handle.generation, len as u32, fill))
+    }
+
+    /// The handle's slot and the sample's size, if it holds the sample.
+    fn sample(&self, handle: SlotHandle) -> Result<(Slot<'_, MemoryOf<O>>, u32, usize), SlotError> {
+        let slot = self.slot(handle)?;
+        let unread = payload::holds(&slot, handle.generation).ok_or(SlotError::StaleHandle)?;
+        let size = payload::size(&slot, self.capacity())?;
+        Ok((slot, unread, size))
+    }
+
+    /// Copies the sample's first bytes out and makes sure that they were its.
+    fn copy(
+        &self,
+        handle: SlotHandle,
+        slot: &Slot<'_, MemoryOf<O>>,
+        unread: u32,
+        size: usize,
+        into: &mut [u8],
+    ) -> Result<SlotHeader, SlotError> {
+        let len = into.len().min(size);
+        slot.copy_out(&mut into[..len]);
+        // ORDERING: Relaxed; carried by the Acquire in `holds`.
+        let position = slot.sequence().load(Relaxed);
+        if !payload::still_holds(self.segment.view(), slot, handle.generation) {
+            return Err(SlotError::StaleHandle);
+        }
+        Ok(SlotHeader {
+            sequence_number: position.wrapping_sub(self.segment.geometry().ring_len),
+            sample_size: size as u32,
+            reader_mask: !unread,
+            _reserved: 0,
+        })
+    }
+}
+
+impl<O: SlotsOs, E: Exclusion> SlotBackend for SlotFace<O, E>
+where
+    Self: Send + Sync,
+{
+    fn reserve_slot(&self, active_readers_mask: ReaderMask) -> Result<SlotHandle, SlotError> {
+        self.check_mine()?;
+        let reserve = || self.writing.with(|writing| writing.reserve(&self.segment, active_readers_mask));
+        let got = match reserve() {
+            // A system call that fails here (descriptors ran out) leaves things as they are; the answer stays true.
+            Err(SlotError::NoFreeSlot)
+                if self.segment.recovery_is_due(RECOVERY_INTERVAL_MS) && self.segment.recover().is_ok_and(|found| !found.is_empty()) =>
+            {
+                reserve()
+            }
+            answer => answer,
+        };
+        got.map(|loan| self.handle(loan.slot(), generation_of(loan.state())))
+    }
+
+    fn commit_slot(&self, handle: SlotHandle, bytes: &[u8]) -> Result<u32, SlotError> {
+        self.commit(handle, bytes.len(), Some(bytes))
+    }
+
+    fn discard_slot(&self, handle: SlotHandle) -> Result<(), SlotError> {
+        let slot = self.slot(handle)?;
+        self.writing.with(|writing| writing.discard(&self.segment, &slot, handle.generation))
+    }
+
+    #[cfg(feature = "alloc")]
+    fn read_slot(&self, handle: SlotHandle) -> Result<(SlotHeader, alloc::vec::Vec<u8>), SlotError> {
+        let (slot, unread, size) = self.sample(handle)?;
+        let mut bytes = alloc::vec![0; size];
+        let header = self.copy(handle, &slot, unread, size, &mut bytes)?;
+        Ok((header, bytes))
+    }
+
+    fn read_slot_into(&self, handle: SlotHandle, into: &mut [u8]) -> Result<SlotHeader, SlotError> {
+        let (slot, unread, size) = self.sample(handle)?;
+        self.copy(handle, &slot, unread, size, into)
+    }
+
+    fn mark_read(&self, handle: SlotHandle, reader_index: u8) -> Result<(), SlotError> {
+        let reader = self.reader(reader_index)?;
+        let slot = self.slot(handle)?;
+        self.reading.with(|reading| reading.mark(&self.segment, reader, slot.index(), handle.generation))
+    }
+
+    fn mark_reader_disconnected(&self, reader_index: u8) -> Result<(), SlotError> {
+        connect::mark_disconnected(&self.segment, self.reader(reader_index)?)
+    }
+
+    fn slot_count(&self) -> Result<usize, SlotError> {
+        Ok(self.segment.geometry().slots as usize)
+    }
+
+    fn slot_total_size(&self) -> usize {
+        self.segment.geometry().stride as usize
+    }
+
+    fn slot_capacity(&self) -> usize {
+        self.capacity()
+    }
+
+    fn slot_data_ptr(&self, handle: SlotHandle) -> Result<(*mut u8, usize), SlotError> {
+        let slot = self.slot(handle)?;
+        self.writing.with(|writing| writing.loan(&slot, handle.generation))?;
+        Ok((payload::data_ptr(&slot, self.capacity()), self.capacity()))
+    }
+
+    fn commit_in_place(&self, handle: SlotHandle, len: usize) -> Result<u32, SlotError> {
+        self.commit(handle, len, None)
+    }
+
+    fn slot_read_ptr(&self, handle: SlotHandle) -> Result<(*const u8, usize), SlotError> {
+        let (slot, _, size) = self.sample(handle)?;
+        Ok((payload::read_ptr(&slot, size), size))
+    }
+
+    fn next_unread_slot(&self, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
+        let reader = self.reader(reader_index)?;
+        let next = self.reading.with(|reading| reading.next(&self.segment, reader))?;
+        Ok(next.map(|(slot, generation)| self.handle(slot, generation)))
+    }
+
+    fn type_hash(&self) -> Option<[u8; 16]> {
+        let hash = self.segment.head().type_hash;
+        (hash != [0; 16]).then_some(hash)
+    }
+
+    fn notify_generation(&self) -> u64 {
+        change::generation(self.segment.view())
+    }
+
+    fn wait_for_change(&self, last: u64, timeout: Duration) {
+        change::wait(&self.segment, &self.writing, last, timeout);
+    }
+}
+
+impl<O: SlotsOs, E: Exclusion> Drop for SlotFace<O, E> {
+    fn drop(&mut self) {
+        if self.check_mine().is_ok() {
+            self.reading.with(|reading| reading.leave(&self.segment));
+            self.writing.with(|writing| writing.leave(&self.segment));
+        }
+    }
+}
+
+impl<O: SlotsOs, E: Exclusion> fmt::Debug for SlotFace<O, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlotFace").field("segment", &self.segment).finish_non_exhaustive()
+    }
+}

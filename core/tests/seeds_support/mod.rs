@@ -1,0 +1,60 @@
+//! A seeds' face over a plain region, for tests.
+#![allow(dead_code, missing_docs, reason = "each test binary uses a part of it")]
+
+use core::sync::atomic::AtomicU8;
+
+use seqslot_core::{Bare, Config, Exclusion, Exclusive, Region, Segment, SlotFace};
+
+#[repr(align(64))]
+struct Line(#[allow(dead_code, reason = "reached through the slice")] [AtomicU8; 64]);
+
+/// A fresh zeroed region, leaked: tests are short.
+pub fn region(len: usize) -> Region<'static> {
+    let lines: Vec<Line> = (0..len.div_ceil(64)).map(|_| Line([const { AtomicU8::new(0) }; 64])).collect();
+    let lines: &'static [Line] = lines.leak();
+    // SAFETY: lines are arrays of atomics without padding, one behind the other, for ever.
+    let bytes = unsafe { core::slice::from_raw_parts(lines.as_ptr().cast::<AtomicU8>(), lines.len() * 64) };
+    Region::new(bytes).unwrap()
+}
+
+#[derive(Debug)]
+pub struct Guarded<T>(std::sync::Mutex<T>);
+
+impl<T> Exclusive<T> for Guarded<T> {
+    fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut T) -> R) -> R {
+        act(&mut self.0.lock().unwrap())
+    }
+}
+
+#[derive(Debug)]
+pub struct Mutexes;
+
+impl Exclusion for Mutexes {
+    type Of<T> = Guarded<T>;
+}
+
+pub type Face = SlotFace<Bare<'static>, Mutexes>;
+
+pub fn segment(config: &Config) -> Segment<Bare<'static>> {
+    Segment::create(Bare::new(region(config.len().unwrap())), &(), config).unwrap()
+}
+
+/// `slots` slots of `capacity` bytes, as `PosixSlotAllocator::create` makes them.
+pub fn face(slots: u64, capacity: u64) -> Face {
+    SlotFace::new(segment(&Config::slots(slots, capacity))).unwrap()
+}
+
+/// The same segment as another process would have it.
+pub fn attach(face: &Face) -> Face {
+    let segment = face.segment();
+    SlotFace::new(Segment::adopt(*segment.os(), *segment.mapping()).unwrap()).unwrap()
+}
+
+/// The same segment for the safe face.
+pub fn safe(face: &Face) -> Segment<Bare<'static>> {
+    Segment::adopt(*face.segment().os(), *face.segment().mapping()).unwrap()
+}
