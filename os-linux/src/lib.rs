@@ -43,4 +43,25 @@ pub mod wait;
 
 pub use liveness::OfdLocks;
 pub use os::{Linux, Mapping};
-pub use seqslot_os_posix::{Claim, RemoveError};
+pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault};
+
+/// The seeds' slot allocator on Linux.
+///
+/// ```
+/// use seqslot_core::SlotBackend;
+/// use seqslot_os_linux::PosixSlotAllocator;
+///
+/// let path = std::env::temp_dir().join(format!("seqslot-slots-{}.flink", std::process::id()));
+/// let owner = PosixSlotAllocator::create(&path, 16, 1024)?;
+/// let handle = owner.reserve_slot(0b1)?;
+/// assert_eq!(owner.commit_slot(handle, b"hello")?, 0);
+///
+/// // In another process, as reader 0:
+/// let consumer = PosixSlotAllocator::attach(&path)?;
+/// let next = consumer.next_unread_slot(0)?.expect("committed");
+/// let (header, bytes) = consumer.read_slot(next)?;
+/// assert_eq!((header.sequence_number, &bytes[..]), (0, &b"hello"[..]));
+/// consumer.mark_read(next, 0)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<Linux>;

@@ -167,66 +167,55 @@ fn an_inherited_claim_is_not_the_childs_and_dropping_it_frees_nothing() {
 #[test]
 fn claims_taken_while_another_thread_forks_are_not_kept_by_its_children() {
     const CHILDREN: usize = 100;
+    if role().is_some() {
+        let mapping = open();
+        let (mut awake, says) = std::io::pipe().unwrap();
+        let forks = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&forks);
+        std::thread::spawn(move || {
+            for _ in 0..CHILDREN {
+                fork_sleeper(&says);
+                counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        // Each is kept, from somewhere among the forks on; in between, one is taken and let go of all the time.
+        let mut claims = Vec::new();
+        for nth in 0..32 {
+            while forks.load(std::sync::atomic::Ordering::Relaxed) < usize::from(nth) * 3 {
+                drop(mapping.claim(Lock::writer(0), &WORD).unwrap());
+            }
+            claims.push(mapping.claim(Lock::reader(nth), &WORD).unwrap().unwrap());
+        }
+        std::io::Read::read_exact(&mut awake, &mut [0; CHILDREN]).unwrap();
+        // Now every child is through its handlers.
+        tell("forked");
+        return wait_for_parent();
+    }
     let _alone = alone();
     let (_dir, path) = place();
     let made = create(&path);
     let _gone = Unlinked(&path);
-    let (mut awake, says) = std::io::pipe().unwrap();
-    std::thread::scope(|scope| {
-        let forker = scope.spawn(|| (0..CHILDREN).map(|_| Sleeper::fork(&says)).collect::<Vec<_>>());
-        let mut claims = 0_u32;
-        while !forker.is_finished() {
-            // A child that has not come to its handlers yet may still have an earlier one.
-            if let Some(claim) = made.mapping.claim(Lock::reader((claims % 32) as u8), &WORD).unwrap() {
-                close_as_death_does(claim);
-                claims += 1;
-            }
-        }
-        let _children = forker.join().unwrap();
-        std::io::Read::read_exact(&mut awake, &mut [0; CHILDREN]).unwrap();
-        // Now every child is through its handlers, and alive.
-        let kept = (0..32).filter(|&index| is_claimed(&made.mapping, Lock::reader(index))).count();
-        assert_eq!(kept, 0, "locks kept by children, after {claims} claims");
-        assert!(claims > 32, "{claims} claims in all that time");
-    });
+    let test = "claims_taken_while_another_thread_forks_are_not_kept_by_its_children";
+    let mut parent = Player::start(test, "forks", &path);
+    parent.expects("forked");
+    let held = || (0..32).filter(|&index| is_claimed(&made.mapping, Lock::reader(index))).count();
+    assert_eq!(held(), 32);
+    parent.kill();
+    assert_eq!(held(), 0, "locks kept by the children, who live on");
 }
 
-/// A child that sleeps until this is dropped.
-struct Sleeper(libc::pid_t);
-
-impl Sleeper {
-    /// The child says so, by a byte, when it runs.
-    fn fork(says: &std::io::PipeWriter) -> Self {
-        let pid = fork();
-        assert!(pid >= 0);
-        if pid == 0 {
-            let _ = std::io::Write::write_all(&mut &*says, b"x");
-            loop {
-                // SAFETY: waits for the signal that ends the child.
-                unsafe { libc::pause() };
-            }
-        }
-        Self(pid)
+/// A child that says by a byte when it runs, and lives until the test closes the standard input that it inherited.
+fn fork_sleeper(says: &std::io::PipeWriter) {
+    let pid = fork();
+    assert!(pid >= 0);
+    if pid == 0 {
+        let _ = std::io::Write::write_all(&mut &*says, b"x");
+        let mut byte = 0_u8;
+        // SAFETY: one byte to write to. Not the library's standard input: its lock may have been held at the fork.
+        unsafe { libc::read(0, (&raw mut byte).cast(), 1) };
+        // SAFETY: ends the child without running what belongs to the parent's test harness.
+        unsafe { libc::_exit(0) };
     }
-}
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        // SAFETY: a child of this process that has not been waited for.
-        unsafe { libc::kill(self.0, libc::SIGKILL) };
-        // SAFETY: as above; no status is asked for.
-        unsafe { libc::waitpid(self.0, core::ptr::null_mut(), 0) };
-    }
-}
-
-/// Closes a claim's description without unlocking it.
-fn close_as_death_does(claim: seqslot_os_linux::Claim) {
-    let fd = claim.as_fd().as_raw_fd();
-    let null = std::fs::File::open("/dev/null").unwrap();
-    // SAFETY: /dev/null takes the descriptor's place, so that the claim still owns an open one.
-    let replaced = unsafe { libc::dup3(null.as_raw_fd(), fd, libc::O_CLOEXEC) };
-    assert_eq!(replaced, fd);
-    drop(claim);
 }
 
 #[test]

@@ -132,9 +132,12 @@ fn signals_neither_stretch_nor_cut_a_wait() {
                 }
             });
             let begun = OS.now();
-            assert_eq!(OS.wait(&word, 0, 0, Duration::from_millis(60)), Woken::TimedOut);
-            assert!(OS.now() - begun >= Duration::from_millis(60));
+            let woken = OS.wait(&word, 0, 0, Duration::from_millis(60));
+            let passed = OS.now() - begun;
+            // Before anything can fail: the scope waits for the other thread.
             done.store(1, StdOrdering::Relaxed);
+            assert_eq!(woken, Woken::TimedOut);
+            assert!(passed >= Duration::from_millis(60));
         });
         assert!(SIGNALS.load(StdOrdering::Relaxed) > before, "no signal came");
     }

@@ -13,6 +13,7 @@
 //! | [`named`] | `create`, `open`, `inspect` of named objects |
 //! | [`remove`](mod@remove) | removal by hand, for operators |
 //! | [`locking`] | the one thing platforms do differently: how a lock is held |
+//! | [`allocator`] | the seeds' slot allocator |
 //!
 //! # The flink
 //!
@@ -23,6 +24,7 @@
 #![deny(unsafe_code)]
 #![allow(clippy::result_large_err, reason = "errors carry their path inline: core has no heap, and none of this is on the data path")]
 
+pub mod allocator;
 #[allow(unsafe_code, reason = "identity of the user, from libc")]
 mod call;
 mod flink;
@@ -39,6 +41,7 @@ pub mod named;
 pub mod object;
 pub mod remove;
 
+pub use allocator::{PosixSlotError, ShmFault, SlotAllocator};
 pub use call::{failed, last_failure};
 pub use fork::{Claim, Token};
 pub use locking::Locking;

@@ -1,7 +1,9 @@
 //! Shared memory objects: made, opened, sized; whether to trust them; who owns them.
 
 use std::fs::{File, Metadata, Permissions};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use seqslot_core::layout::control::{ENTRY_PID, OWNER_AT};
