@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::{CommitError, JoinError, LoanError, SendError};
 use crate::index::WriterIndex;
 use crate::layout::control::STATE_IN_USE;
+use crate::layout::slots::SlotsGeometry;
 use crate::loan::Loan;
 use crate::os::{Claim, MemoryOf};
 use crate::registry::{Claimed, clean};
@@ -27,12 +28,36 @@ const PROBES: u32 = 8;
 const RECENT: usize = 4;
 /// From this capacity on, the hottest slot goes before ring order: large payloads in ring order leave the last-level cache.
 const LARGE: u32 = 32 * 1024;
-/// While slots are scarce, every so many reserves one slot in ring order is tried, to see whether they still are.
+/// While slots are scarce, one slot in ring order is tried at every so manieth position, to see whether they still are.
 const SCARCE_PROBE: u32 = 16;
 /// So many of those in a row found free end the scarcity.
 const PLENTIFUL: u32 = 8;
 /// Milliseconds between two looks for dead peers by one segment's writers and readers.
 const RECOVERY_INTERVAL_MS: usize = 10;
+
+/// Which slot a reserve tries first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The next in ring order: where the readers' prediction looks.
+    InOrder,
+    /// The hottest: slots are scarce, or large.
+    Hottest,
+    /// The oldest, taking its sample away.
+    Overwrite,
+}
+
+impl Way {
+    /// The way while slots are not scarce.
+    fn of(geometry: &SlotsGeometry) -> Self {
+        if geometry.overwrite {
+            Self::Overwrite
+        } else if geometry.capacity >= LARGE {
+            Self::Hottest
+        } else {
+            Self::InOrder
+        }
+    }
+}
 
 /// Publishes samples. It has one of the segment's writer entries, and its own order of samples.
 ///
@@ -51,12 +76,10 @@ pub struct Writer<H: SegmentHandle, T: ?Sized = [u8]> {
     recent: [Cell<u32>; RECENT],
     /// Loans that are out.
     loans: Cell<u32>,
-    /// Reserves while slots were scarce; failures since the last sweep; probes in a row that found plenty.
-    scarce_reserves: Cell<u32>,
+    /// Failures since the last sweep; probes in a row that found plenty.
     failures: Cell<u32>,
     plenty: Cell<u32>,
-    /// Ring order is the way: slots are small, not scarce, and not overwritten.
-    in_order: Cell<bool>,
+    way: Cell<Way>,
     payload: PhantomData<fn(&T)>,
 }
 
@@ -82,10 +105,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
             next: Cell::new(start),
             recent: [const { Cell::new(u32::MAX) }; RECENT],
             loans: Cell::new(0),
-            scarce_reserves: Cell::new(0),
             failures: Cell::new(0),
             plenty: Cell::new(0),
-            in_order: Cell::new(!geometry.overwrite && geometry.capacity < LARGE),
+            way: Cell::new(Way::of(&geometry)),
             payload: PhantomData,
         })
     }
@@ -225,10 +247,15 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         self.claimed.claim.is_mine()
     }
 
-    /// Claims the next slot in ring order, where that is this writer's way now: one claim, everything inlined.
+    /// Claims the slot that this writer's way tries first: one claim, everything inlined.
     #[inline(always)]
     fn reserve_next(&self) -> Option<Reserved> {
-        if self.in_order.get() { self.probe() } else { None }
+        let slot = match self.way.get() {
+            Way::InOrder => self.step(),
+            Way::Hottest if !self.position.get().is_multiple_of(SCARCE_PROBE) => self.recent(1),
+            Way::Hottest | Way::Overwrite => return None,
+        };
+        self.protocol().claim(self.claimed.index, slot, 0)
     }
 
     /// Claims a slot by whatever way is left: further ring order, the hottest first, the free map, or overwriting.
@@ -245,17 +272,16 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
             return Some(got);
         }
         if !self.protocol().is_scarce() {
-            self.in_order.set(geometry.capacity < LARGE);
-            for _ in 0..PROBES {
-                if let Some(got) = self.probe() {
-                    return Some(got);
-                }
+            self.way.set(Way::of(geometry));
+            let got = (0..PROBES).find_map(|_| self.probe());
+            if got.is_some() {
+                return got;
             }
             self.plenty.set(0);
             self.failures.set(0);
             self.protocol().become_scarce();
         }
-        self.in_order.set(false);
+        self.way.set(Way::Hottest);
         self.reserve_scarce()
     }
 
@@ -268,33 +294,35 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         if found { self.reserve_next().or_else(|| self.reserve_slowly()) } else { None }
     }
 
-    /// Tries the next slot in ring order.
+    /// The next slot in ring order; goes on.
     #[inline(always)]
-    fn probe(&self) -> Option<Reserved> {
-        let protocol = self.protocol();
+    fn step(&self) -> u32 {
         let slot = self.next.get();
         let following = slot + 1;
-        self.next.set(if following >= protocol.view.geometry().slots { 0 } else { following });
-        protocol.claim(self.claimed.index, slot, 0)
+        self.next.set(if following >= self.handle.geometry().slots { 0 } else { following });
+        slot
+    }
+
+    /// The slot of the last commit but `back`; no slot's index where there was none.
+    #[inline(always)]
+    fn recent(&self, back: u32) -> u32 {
+        self.recent[self.position.get().wrapping_sub(1 + back) as usize % RECENT].get()
+    }
+
+    /// Tries the next slot in ring order.
+    fn probe(&self) -> Option<Reserved> {
+        self.protocol().claim(self.claimed.index, self.step(), 0)
     }
 
     /// Tries the slots this writer committed last, the last but one first: the last is most likely still being read.
-    #[inline]
     fn reserve_recent(&self) -> Option<Reserved> {
-        let protocol = self.protocol();
-        let newest = self.position.get().wrapping_sub(1);
-        [1, 2, 3, 0].into_iter().find_map(|back| {
-            let slot = self.recent[newest.wrapping_sub(back) as usize % RECENT].get();
-            protocol.claim(self.claimed.index, slot, 0)
-        })
+        [1, 2, 3, 0].into_iter().find_map(|back| self.protocol().claim(self.claimed.index, self.recent(back), 0))
     }
 
     /// Slots are scarce: the hottest, then what the map shows; now and then one in ring order, to see whether they still are.
     fn reserve_scarce(&self) -> Option<Reserved> {
         let protocol = self.protocol();
-        let reserves = self.scarce_reserves.get().wrapping_add(1);
-        self.scarce_reserves.set(reserves);
-        if reserves.is_multiple_of(SCARCE_PROBE) {
+        if self.position.get().is_multiple_of(SCARCE_PROBE) {
             let got = self.probe();
             let plenty = if got.is_some() { self.plenty.get() + 1 } else { 0 };
             self.plenty.set(plenty);
@@ -337,9 +365,7 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         let protocol = self.protocol();
         let slots = protocol.view.geometry().slots;
         for _ in 0..slots {
-            let slot = self.next.get();
-            self.next.set(if slot + 1 >= slots { 0 } else { slot + 1 });
-            let got = protocol.claim_and_evict(self.claimed.index, slot);
+            let got = protocol.claim_and_evict(self.claimed.index, self.step());
             if got.is_some() {
                 return got;
             }

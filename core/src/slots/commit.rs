@@ -67,16 +67,18 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         } else {
             // ORDERING: Release, edge "head"; then the full fence of edges "notify" and "scarce".
             entry.head().store_fenced(head);
-            // ORDERING: Relaxed, all; the fence is the one of the edges "notify" and "scarce". The four words are on one line.
+            // ORDERING: Relaxed, all; the fence is the one of the edges "notify" and "scarce".
             let waiting = view.reader_waiters().load(Relaxed) | view.writer_waiters().load(Relaxed) | view.change_waiters().load(Relaxed);
-            if waiting | (view.flags().load(Relaxed) & SCARCE) != 0 {
+            let is_scarce = view.flags().load(Relaxed) & SCARCE != 0;
+            if waiting != 0 || is_scarce && is_free(slot.unread().load(Relaxed), view.active().load(Relaxed)) {
                 self.tell_of_commit(index, audience);
             }
         }
         Ok(())
     }
 
-    /// Tells whoever waits of a commit. A full fence lies between the commit and this call.
+    /// Tells whoever waits of a commit, and marks the slot if nobody was there to read it, or everybody has. A full fence lies
+    /// between the commit and this call.
     #[cold]
     #[inline(never)]
     fn tell_of_commit(self, index: u32, audience: u32) {

@@ -57,22 +57,27 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     }
 
     /// Marks the slot if it is free. The caller has made a full fence since it freed it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn mark_if_free(self, slot: &Slot<'_, M>) {
         // ORDERING: Relaxed, all; hints, the claim decides.
         let owed = slot.unread().load(Relaxed);
         if owner_of(slot.state().load(Relaxed)) != 0 || (owed != 0 && !is_free(owed, self.view.active().load(Relaxed))) {
             return;
         }
-        self.mark(slot.index());
+        // ORDERING: Relaxed; set already: whoever set it sees to the levels above. The steady state: a claim leaves the mark.
+        let is_marked = self.view.free_word(0, slot.index() / 32).is_some_and(|word| word.load(Relaxed) & 1 << (slot.index() % 32) != 0);
+        if !is_marked {
+            self.mark(slot.index());
+        }
     }
 
+    #[inline(never)]
     fn mark(self, slot: u32) {
         let mut at = slot;
         for level in 0..self.view.geometry().free_levels {
             let Some(word) = self.view.free_word(level, at / 32) else { return };
             let bit = 1 << (at % 32);
-            // ORDERING: Relaxed; the caller's fence, or the one below, orders it. Set already: whoever set it sees to the levels above.
+            // ORDERING: Relaxed; the caller's fence, or the one below, orders it. Set already, as above.
             if word.load(Relaxed) & bit != 0 {
                 return;
             }

@@ -34,6 +34,11 @@ pub(crate) struct Follow {
     pub(crate) cursor: Cell<u32>,
     /// The slot it is expected in.
     predicted: Cell<u32>,
+    /// The slots of the last sample, and of the one before.
+    last: Cell<u32>,
+    before: Cell<u32>,
+    /// The writer goes between two slots, as it does while slots are scarce or large; else in ring order.
+    alternates: Cell<bool>,
     /// Nothing held is older than this, as far as was looked.
     guard: Cell<u32>,
 }
@@ -41,15 +46,29 @@ pub(crate) struct Follow {
 impl Follow {
     /// Starts at `cursor`.
     pub(crate) fn new(cursor: u32) -> Self {
-        Self { cursor: Cell::new(cursor), predicted: Cell::new(0), guard: Cell::new(cursor) }
+        Self {
+            cursor: Cell::new(cursor),
+            predicted: Cell::new(0),
+            last: Cell::new(u32::MAX),
+            before: Cell::new(u32::MAX),
+            alternates: Cell::new(false),
+            guard: Cell::new(cursor),
+        }
     }
 
-    /// The next sample is expected at the next position, in the next of `slots` slots.
+    /// The next sample is expected at the next position, in the next of `slots` slots, or in the one before this one's.
     #[inline(always)]
     fn advance(&self, slot: u32, slots: u32, position: u32) {
         self.cursor.set(position.wrapping_add(1));
-        let next = slot + 1;
-        self.predicted.set(if next == slots { 0 } else { next });
+        let before = self.last.replace(slot);
+        self.before.set(before);
+        let next = if slot + 1 == slots { 0 } else { slot + 1 };
+        self.predicted.set(if self.alternates.get() { before } else { next });
+    }
+
+    /// The prediction was wrong, the sample is in `slot`: would the other one have been right?
+    fn learn(&self, slot: u32) {
+        self.alternates.set(slot == self.before.get());
     }
 }
 
@@ -178,6 +197,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
 
     #[inline(always)]
     fn got(self, follow: &Follow, found: Found, position: u32, missed: u32) -> Took {
+        follow.learn(found.index);
         follow.advance(found.index, self.view.geometry().slots, position);
         Took::Got { found, position, missed }
     }
