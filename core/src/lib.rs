@@ -17,6 +17,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod clockbound;
 #[allow(unsafe_code, reason = "moves bytes between private and shared memory")]
 mod copy;
 mod error;

@@ -15,6 +15,9 @@ use seqslot_core::{
 };
 use snapshot_support::{load, region};
 
+/// What happens while somebody sleeps.
+type Event = Box<dyn FnMut()>;
+
 /// One machine, as small as it can be: named regions, locks, and a clock that only sleeping moves.
 #[derive(Clone, Default)]
 struct Machine {
@@ -22,7 +25,7 @@ struct Machine {
     now: Rc<Cell<Duration>>,
     wakes: Rc<Cell<u32>>,
     pid: u32,
-    on_sleep: Rc<std::cell::RefCell<Option<Box<dyn FnMut()>>>>,
+    on_sleep: Rc<std::cell::RefCell<Option<Event>>>,
 }
 
 #[derive(Clone)]
