@@ -11,6 +11,15 @@ use snapshot_support::{attach, checked_value, format, is_whole, region};
 /// Reads that must succeed while the writer runs.
 const READS: u32 = 4_000;
 
+/// Ends the writer when the reader is done, also by a failed assertion.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 fn hunt(buffers: u32, len: usize) {
     let region = region::<16_384>();
     let writer = format(region, buffers, len as u32);
@@ -23,6 +32,7 @@ fn hunt(buffers: u32, len: usize) {
                 latest = writer.publish(latest, &value).unwrap();
             }
         });
+        let _stop = Stop(&stop);
         let (view, mut value) = (attach(region.raw()), vec![0; len]);
         let (mut seen, mut fresh, mut overtaken) = (0, 0, 0_u64);
         while fresh < READS {
@@ -34,13 +44,9 @@ fn hunt(buffers: u32, len: usize) {
                 }
                 Ok(SnapshotRead::Unchanged) | Err(SnapshotError::Empty) => {}
                 Err(SnapshotError::Contended { .. }) => overtaken += 1,
-                Err(error) => {
-                    stop.store(true, Relaxed);
-                    panic!("{error}");
-                }
+                Err(error) => panic!("{error}"),
             }
         }
-        stop.store(true, Relaxed);
         println!("{len} bytes, {buffers} buffers: {seen} published, {fresh} read, {overtaken} times contended");
     });
 }
