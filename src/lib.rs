@@ -27,8 +27,13 @@ use std::time::{Duration, Instant};
 
 pub use seqslot_core::{
     AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError,
-    Lock, OsError, Payload, ReaderId, ReaderIndex, Recovered, SendError, SlotIndex, SnapshotError, Stats, TakeError, WriterIndex, layout,
+    Lock, OsError, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SendError, SlotBackend, SlotError, SlotHandle, SlotHeader,
+    SlotIndex, SnapshotError, Stats, TakeError, WriterIndex, layout,
 };
+#[cfg(target_os = "linux")]
+pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault};
+#[cfg(target_os = "macos")]
+pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault};
 
 /// The platform of this host.
 #[cfg(target_os = "linux")]

@@ -8,13 +8,14 @@ use core::time::Duration;
 
 use portable_atomic::Ordering::{Acquire, Relaxed};
 
+use super::error::SlotError;
 use super::exclusive::Exclusive;
 use super::writing::Writing;
 use crate::config::WRITER_SLICE;
 use crate::deadline::Deadline;
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::memory::Memory;
-use crate::os::Woken;
+use crate::os::{Mapping, Woken};
 use crate::segment::{Segment, SlotsOs};
 use crate::slots::view::SlotsView;
 
@@ -42,56 +43,59 @@ pub(super) fn wait<O: SlotsOs, X: Exclusive<Writing<O>>>(segment: &Segment<O>, w
         return;
     }
     let mut deadline = Deadline::new(segment.os(), timeout);
-    // What cannot be registered (no entry is left, the system refused) sleeps in growing steps.
-    let bit = writing.with(|writing| writing.wait_bit(segment).ok());
-    let mut pause = SLEEP_FIRST;
-    while let Some(slice) = deadline.next(if bit.is_some() { WRITER_SLICE } else { pause }) {
-        let woken = match bit {
-            Some(bit) => sleep_registered(segment, writing, bit, last, slice),
-            None => {
+    // A forked child must not even look at the lock: another thread of its parent may have had it.
+    let bit = if segment.mapping().is_mine() { writing.with(|writing| register(segment, writing).ok()) } else { None };
+    match bit {
+        Some(bit) => {
+            wait_registered(segment, bit, last, &mut deadline);
+            writing.with(|writing| unregister(segment, writing, bit));
+        }
+        // No entry is left, or the system refused: it sleeps in growing steps.
+        None => {
+            let mut pause = SLEEP_FIRST;
+            while let Some(slice) = deadline.next(pause).filter(|_| generation(segment.view()) == last) {
                 segment.os().sleep(slice);
+                deadline.account(segment.os(), slice, Woken::TimedOut);
                 pause = (pause * 2).min(SLEEP_LONGEST);
-                Some(Woken::TimedOut)
             }
-        };
-        let Some(woken) = woken else { return };
-        if generation(segment.view()) != last {
+        }
+    }
+}
+
+/// Sets this process's bit among the change waiters. Its threads share one bit, so they are counted.
+fn register<O: SlotsOs>(segment: &Segment<O>, writing: &mut Writing<O>) -> Result<u32, SlotError> {
+    let bit = writing.entry(segment)?.bit();
+    writing.waiting += 1;
+    // ORDERING: Relaxed; the fence orders it before every look of this wait.
+    segment.view().change_waiters().fetch_or(bit, Relaxed);
+    // Full fence, edge "notify": a notifier either sees the bit, and bumps, or its change is seen by the looks.
+    segment.view().memory().fence_full();
+    Ok(bit)
+}
+
+/// The last thread that waits clears the bit.
+fn unregister<O: SlotsOs>(segment: &Segment<O>, writing: &mut Writing<O>, bit: u32) {
+    writing.waiting -= 1;
+    if writing.waiting == 0 {
+        // ORDERING: Relaxed; a notifier that still sees the bit wakes nobody.
+        segment.view().change_waiters().fetch_and(!bit, Relaxed);
+    }
+}
+
+fn wait_registered<O: SlotsOs>(segment: &Segment<O>, bit: u32, last: u64, deadline: &mut Deadline) {
+    let view = segment.view();
+    loop {
+        // ORDERING: Acquire, edge "notify"; pairs with the Release of a bump: having seen it, the look below sees its change.
+        let seen = view.change_generation().load(Acquire);
+        if generation(view) != last {
             return;
         }
-        if woken == Woken::TimedOut && bit.is_some() {
+        let Some(slice) = deadline.next(WRITER_SLICE) else { return };
+        let woken = segment.os().wait(view.change_generation().futex(), seen, bit, slice);
+        if woken == Woken::TimedOut {
             // Recovery moves a counter if there was somebody to recover. What cannot be looked at now is looked at after the next slice.
             let _ = segment.recover();
         }
         deadline.account(segment.os(), slice, woken);
     }
-}
-
-/// One registered sleep; `None` if the generation had moved by the time of the registration.
-fn sleep_registered<O: SlotsOs, X: Exclusive<Writing<O>>>(
-    segment: &Segment<O>,
-    writing: &X,
-    bit: u32,
-    last: u64,
-    slice: Duration,
-) -> Option<Woken> {
-    let view = segment.view();
-    // ORDERING: Acquire, edge "notify"; pairs with the Release of a bump: having seen it, the look below sees its change.
-    let seen = view.change_generation().load(Acquire);
-    // The threads of this process share one bit, so they are counted: the last one clears it.
-    writing.with(|writing| {
-        writing.waiting += 1;
-        // ORDERING: Relaxed; the fence orders it before the look.
-        view.change_waiters().fetch_or(bit, Relaxed);
-    });
-    // Full fence, edge "notify": the bit is visible before the generation is looked at.
-    view.memory().fence_full();
-    let woken = (generation(view) == last).then(|| segment.os().wait(view.change_generation().futex(), seen, bit, slice));
-    writing.with(|writing| {
-        writing.waiting -= 1;
-        if writing.waiting == 0 {
-            // ORDERING: Relaxed; a notifier that still sees the bit wakes nobody.
-            view.change_waiters().fetch_and(!bit, Relaxed);
-        }
-    });
-    woken
 }

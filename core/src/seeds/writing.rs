@@ -80,7 +80,7 @@ impl<O: SlotsOs> Writing<O> {
     }
 
     /// The writer entry, claimed at the first call.
-    fn entry(&mut self, segment: &Segment<O>) -> Result<WriterIndex, SlotError> {
+    pub(super) fn entry(&mut self, segment: &Segment<O>) -> Result<WriterIndex, SlotError> {
         if let Some(claimed) = &self.claimed {
             return Ok(claimed.index);
         }
@@ -94,14 +94,6 @@ impl<O: SlotsOs> Writing<O> {
         self.next = (u64::from(index.get()) * u64::from(geometry.slots) / u64::from(geometry.writers)) as u32;
         self.claimed = Some(claimed);
         Ok(index)
-    }
-
-    /// The writer entry's bit in `change_waiters`.
-    pub(super) fn wait_bit(&mut self, segment: &Segment<O>) -> Result<u32, SlotError> {
-        if !crate::os::Mapping::is_mine(segment.mapping()) {
-            return Err(SlotError::Forked);
-        }
-        self.entry(segment).map(WriterIndex::bit)
     }
 
     /// Claims a slot that is free for the readers of `wanted` and for the active ones.
