@@ -136,8 +136,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// What stopped it.
 pub fn run_role(args: &RoleArgs) -> Result<(), Failure> {
     signals::end_with_parent(args.parent);
-    match args.role {
+    let outcome = match args.role {
         Role::Writer => writer::run(args),
         Role::Reader | Role::Victim => reader::run(args),
+    };
+    if matches!(&outcome, Err(failure) if failure.cause == Kind::Interrupted) {
+        // The parent tells it, once.
+        std::process::exit(Kind::Interrupted as i32);
     }
+    outcome
 }

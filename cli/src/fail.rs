@@ -128,6 +128,8 @@ pub fn create(path: &std::path::Path, error: &CreateError) -> Failure {
         CreateError::BadName { .. } => failure.next("give the path of a file in a directory that you can write"),
         CreateError::NotASegment => failure.next("choose another path, or move that file away"),
         CreateError::Os(error) => failure.next(os_advice(error)),
+        CreateError::AlreadyExists { .. } => failure.next("`seqslot inspect PATH` shows who lives in it"),
+        CreateError::BeingCreated => failure.next("try again"),
         _ => failure,
     }
 }

@@ -1,8 +1,9 @@
 //! `inspect`: looks into a segment, or into whatever a path is, and changes nothing.
 //!
-//! [`look`] finds the bytes, [`picture`] and [`snapshot`] read them into plain values, [`text`] draws those.
+//! [`look`] finds the bytes, [`picture`] and [`snapshot`] read them into plain values ([`parties`]: who is in it), [`text`] draws those.
 
 pub mod look;
+pub mod parties;
 pub mod picture;
 mod snapshot;
 mod text;

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::fail::{self, Failure};
 use crate::inspect::look;
-use crate::inspect::picture::{Party, Picture};
+use crate::inspect::parties::Party;
+use crate::inspect::picture::Picture;
 
 const AFTER: &str = "\
 Looks for readers and writers that died without leaving, frees the slots that they held, and wakes whoever waits. The living are

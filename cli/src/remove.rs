@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::fail::{self, Failure};
 use crate::inspect::look;
-use crate::inspect::picture::{Party, Picture};
+use crate::inspect::parties::Party;
+use crate::inspect::picture::Picture;
 
 const AFTER: &str = "\
 Removes the file at PATH and the shared memory object that it names. Refuses (4) while anybody lives in it, and says who. With --force

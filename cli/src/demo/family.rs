@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::event::Event;
@@ -95,11 +95,8 @@ impl Family {
 
     /// What children tell, if anything comes in time.
     pub fn listen(&self, timeout: Duration) -> Option<Told> {
-        match self.told.recv_timeout(timeout) {
-            Ok(told) => Some(told),
-            // We have a sender ourselves, so it is never disconnected.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        // We have a sender ourselves, so it is never disconnected.
+        self.told.recv_timeout(timeout).ok()
     }
 
     /// Process number of a child.

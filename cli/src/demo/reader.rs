@@ -1,8 +1,9 @@
 //! A reader: hashes what it sees, in place.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use seqslot::{Reader, TakeError};
+use seqslot::{Cause, Reader, Segment, TakeError};
 use sha2::{Digest, Sha256};
 
 use super::event::{Event, ReadReport};
@@ -15,6 +16,7 @@ use crate::signals;
 
 /// How long the segment is waited for.
 const WAIT: Duration = Duration::from_secs(10);
+const NAP: Duration = Duration::from_millis(2);
 /// How long a wait for a sample lasts before Ctrl-C is looked at.
 const SLICE: Duration = Duration::from_millis(200);
 
@@ -24,7 +26,7 @@ const SLICE: Duration = Duration::from_millis(200);
 /// What stopped it.
 pub fn run(args: &RoleArgs) -> Result<(), Failure> {
     let path = args.slots_path();
-    let segment = seqslot::attach_timeout(&path, WAIT).map_err(|error| fail::attach(&path, &error))?;
+    let segment = attach(&path)?;
     let reader = segment.reader().map_err(|error| fail::join(&path, &error))?;
     Event::Joined.tell()?;
     let stop_at = if args.role == Role::Victim { args.total / 2 } else { u64::MAX };
@@ -35,6 +37,20 @@ pub fn run(args: &RoleArgs) -> Result<(), Failure> {
     // The parent looks at the slots once everybody is done: by then this reader is to have left.
     drop(reader);
     Event::Read(report).tell()
+}
+
+/// The segment, once the writer has made it.
+fn attach(path: &Path) -> Result<Segment, Failure> {
+    let start = Instant::now();
+    loop {
+        match seqslot::attach(path) {
+            Err(error) if error.cause() == Cause::Contention && start.elapsed() < WAIT => {}
+            answer => return answer.map_err(|error| fail::attach(path, &error)),
+        }
+        if signals::sleep(NAP) {
+            return Err(Failure::interrupted());
+        }
+    }
 }
 
 /// Why it did not come to the end of the stream.

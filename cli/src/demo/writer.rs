@@ -37,6 +37,9 @@ pub fn run(args: &RoleArgs) -> Result<(), Failure> {
     let start = Instant::now();
     let mut report = WriteReport::default();
     while report.bytes < stream.total {
+        if signals::requested() {
+            return Err(Failure::interrupted());
+        }
         let mut loan = loan(&writer, &mut report)?;
         let len = args.sample.min(stream.total - report.bytes);
         let data = &mut loan[HEADER..HEADER + len as usize];

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::picture::{Mark, Party, Picture};
+use super::parties::Party;
+use super::picture::{Mark, Picture};
 use super::{Body, Report, snapshot};
 use crate::size;
 
