@@ -1,0 +1,139 @@
+//! The free map: while slots are scarce, a slot that is free is found by its finder or marked for the next one.
+
+use std::sync::Arc;
+
+use loom::thread;
+use seqslot_core::Ordering::Relaxed as Plainly;
+use seqslot_core::Reader;
+
+use super::{Got, Size, check, send, step};
+use crate::mutation::Effect::{Answers, Left, NoFence};
+use crate::mutation::Expect::CaughtSoon;
+use crate::mutation::Kind::{self, Flags, Free, FreeAbove, Unread};
+use crate::mutation::Op::{AndFenced, FullFence, Load, Or};
+use crate::mutation::{Mutation, rule};
+use crate::world::{Attached, Plan, World};
+
+pub const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        model: BECOME,
+        name: "setter without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
+        expect: CaughtSoon,
+    },
+    Mutation { model: BECOME, name: "releaser without its fence", rules: &[rule(Unread, AndFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: BECOME, name: "releaser marks nothing", rules: &[rule(Free, Or, Left).by("releaser")], expect: CaughtSoon },
+    Mutation {
+        model: BECOME,
+        name: "releaser ignores the flag",
+        rules: &[rule(Flags, Load, Answers(0)).by("releaser")],
+        expect: CaughtSoon,
+    },
+    Mutation {
+        model: STALE,
+        name: "popper without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
+        expect: CaughtSoon,
+    },
+    Mutation { model: STALE, name: "releaser without its fence", rules: &[rule(Unread, AndFenced, NoFence)], expect: CaughtSoon },
+    Mutation {
+        model: LEVELS,
+        name: "marker without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("releaser")],
+        expect: CaughtSoon,
+    },
+    Mutation {
+        model: LEVELS,
+        name: "popper without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
+        expect: CaughtSoon,
+    },
+    Mutation { model: LEVELS, name: "popper does not look again", rules: &[rule(FreeAbove, Or, Left).by("writer")], expect: CaughtSoon },
+];
+
+const BECOME: &str = "models::scarce::slots_become_scarce_while_one_is_released";
+const STALE: &str = "models::scarce::a_stale_mark_is_popped_while_its_slot_is_released";
+const LEVELS: &str = "models::scarce::a_word_found_empty_is_unmarked_while_a_slot_of_it_is_marked";
+
+/// A thread that takes one sample and lets go of it.
+fn release_one(reader: Reader<Attached>) -> thread::JoinHandle<Reader<Attached>> {
+    thread::spawn(move || {
+        assert_eq!(step(&reader, &mut Got::new()), Ok(true));
+        reader
+    })
+}
+
+/// Slot `index`, which is free, is marked on both levels.
+fn assert_marked(world: &World, index: u32) {
+    for (level, at) in [(0, index), (1, index / 32)] {
+        if let Some(word) = world.view().free_word(level, at / 32) {
+            assert_ne!(word.load(Plainly) & 1 << (at % 32), 0, "slot {index} is free, not found, and not marked on level {level}");
+        }
+    }
+}
+
+#[test]
+fn slots_become_scarce_while_one_is_released() {
+    let plan = Arc::new(Plan::new(1, 1, 1));
+    check("slots become scarce while one is released", 3, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("writer");
+        let reader = world.reader("releaser");
+        send(&writer);
+        let releasing = release_one(reader);
+        let found = writer.try_loan().is_ok();
+        let reader = releasing.join().expect("no panic");
+        if !found {
+            assert_marked(&world, 0);
+        }
+        drop(reader);
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn a_stale_mark_is_popped_while_its_slot_is_released() {
+    let plan = Arc::new(Plan::new(1, 1, 1));
+    check("a stale mark is popped while its slot is released", 3, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("writer");
+        let reader = world.reader("releaser");
+        send(&writer);
+        // Twice, so that the next failure makes no sweep that would find again what is lost.
+        assert!(writer.try_loan().is_err() && writer.try_loan().is_err());
+        world.view().free_word(0, 0).expect("the map").store(1, Plainly);
+        let releasing = release_one(reader);
+        let found = writer.try_loan().is_ok();
+        let reader = releasing.join().expect("no panic");
+        if !found {
+            assert_marked(&world, 0);
+        }
+        drop(reader);
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn a_word_found_empty_is_unmarked_while_a_slot_of_it_is_marked() {
+    let plan = Arc::new(Plan::with_slots(33, 2, 1, &[32]));
+    check("a word found empty is unmarked while a slot of it is marked", 3, Size::Small, move || {
+        let world = plan.world();
+        let (writer, other) = (world.writer("writer"), world.writer("other"));
+        let reader = world.reader("releaser");
+        for _ in 0..32 {
+            send(&writer);
+        }
+        // The last slot, the only one of its word, is the other writer's, whom the reader asks first.
+        send(&other);
+        assert!(writer.try_loan().is_err() && writer.try_loan().is_err());
+        // The word is empty, its bit above is set: as after a pop.
+        world.view().free_word(1, 0).expect("two levels").store(2, Plainly);
+        let releasing = release_one(reader);
+        let found = writer.try_loan().is_ok();
+        let reader = releasing.join().expect("no panic");
+        if !found {
+            assert_marked(&world, 32);
+        }
+        drop(reader);
+    });
+}

@@ -1,0 +1,401 @@
+//! A process on the world: its memory (which can be weakened, die, or be late), and its platform.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed as Plainly};
+use std::time::Duration;
+
+use seqslot_core::layout::slots::SlotsGeometry;
+use seqslot_core::{
+    Access, AtomicU32, Claim, ClaimOf, CreateFault, Created, Lock, Mapping, Memory, MemoryCas, ObjectSpec, OpenFault, Ordering, Os,
+    OsError, Process, Woken,
+};
+
+use crate::loom_memory::LoomMemory;
+use crate::mutation::{Effect, Kind, Op, effect};
+use crate::world::{Shared, Sleeper};
+
+/// A staged way for a process to be unlucky, which the protocol must bear.
+#[derive(Default)]
+struct Fate {
+    /// Stores until its death; none is counted before one is set.
+    left: AtomicI64,
+    /// It sees the words as they were when this was set, until it registers as a waiter.
+    past: std::sync::OnceLock<Vec<Option<u32>>>,
+    /// So many of its next hints (Relaxed loads of `unread`) answer 0: older than they could be.
+    stale_hints: AtomicUsize,
+}
+
+/// A process: cloned handles are the same one.
+#[derive(Clone)]
+pub struct Party {
+    shared: Arc<Shared>,
+    name: &'static str,
+    fate: Arc<Fate>,
+    registered: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Party {
+    pub fn new(shared: Arc<Shared>, name: &'static str) -> Self {
+        let fate = Fate { left: AtomicI64::new(i64::MAX), ..Fate::default() };
+        Self { shared, name, fate: Arc::new(fate), registered: Arc::default() }
+    }
+
+    /// It dies before its store number `stores` from now on (words for people are not counted): that store and whatever follows
+    /// is lost, so that destructors put nothing right. Its locks are free once its handles are dropped.
+    pub fn die_after(&self, stores: i64) {
+        self.fate.left.store(stores, Plainly);
+    }
+
+    /// Whether it has come to its end.
+    pub fn is_dead(&self) -> bool {
+        self.fate.left.load(Plainly) <= 0
+    }
+
+    /// From now until it registers as a reader that waits, it sees the words as they were when this was called first (before the
+    /// threads start): its looks before that come too early. There are hundreds; what they could see is seen by the look behind the
+    /// registration as well.
+    pub fn look_too_early(&self) {
+        self.registered.store(false, Plainly);
+        let now = || {
+            let mut words = vec![None; self.shared.memory.len() / 4];
+            for &at in &self.shared.plan.modelled {
+                // SAFETY: the plan says that there is a word at the offset.
+                words[at / 4] = Some(unsafe { self.shared.memory.load(at, Ordering::Relaxed) });
+            }
+            words
+        };
+        self.fate.past.get_or_init(now);
+    }
+
+    /// Its next so many hints of who owes a slot answer "nobody", as an old value could.
+    pub fn have_stale_hints(&self, count: usize) {
+        self.fate.stale_hints.store(count, Plainly);
+    }
+
+    /// The memory itself.
+    pub fn unweakened(&self) -> &LoomMemory {
+        &self.shared.memory
+    }
+
+    pub fn geometry(&self) -> &SlotsGeometry {
+        &self.shared.plan.geometry
+    }
+
+    fn kind(&self, at: usize) -> Kind {
+        self.shared.plan.kind(at)
+    }
+
+    /// Counts a store; false if the process is dead.
+    fn is_alive_for(&self, at: usize) -> bool {
+        if self.fate.left.load(Plainly) == i64::MAX || self.kind(at) == Kind::ForPeople {
+            return !self.is_dead();
+        }
+        self.fate.left.fetch_sub(1, Plainly) > 0
+    }
+
+    fn effect(&self, at: usize, op: Op, order: Ordering) -> Option<Effect> {
+        let found = effect(self.name, self.kind(at), op, order);
+        if let Some(Effect::After(what)) = found {
+            what(self, at);
+        }
+        found
+    }
+
+    fn early_answer(&self, at: usize, order: Ordering) -> Option<u32> {
+        let kind = self.kind(at);
+        if kind == Kind::Unread && order == Ordering::Relaxed {
+            let hints = &self.fate.stale_hints;
+            if hints.fetch_update(Plainly, Plainly, |left| left.checked_sub(1)).is_ok() {
+                return Some(0);
+            }
+        }
+        if self.registered.load(Plainly) { None } else { self.fate.past.get()?[at / 4] }
+    }
+
+    pub fn claim_lock(&self, lock: Lock) -> Option<PartyClaim> {
+        let word = self.shared.lock(lock);
+        // ORDERING: Acquire, as a kernel's lock; pairs with the Release of the one who lets go.
+        let taken = word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() && !matches!(effect(self.name, Kind::None, Op::Claim, Ordering::Acquire), Some(Effect::Left)) {
+            return None;
+        }
+        Some(PartyClaim { shared: self.shared.clone(), lock })
+    }
+
+    /// A read-modify-write, weakened or lost where that is staged.
+    fn rmw(&self, at: usize, op: Op, order: Ordering, change: impl Fn(u32) -> u32, whole: impl Fn(&LoomMemory, Ordering) -> u32) -> u32 {
+        let memory = &self.shared.memory;
+        let found = self.effect(at, op, order);
+        // SAFETY: the memory checks the offset.
+        let before = || unsafe { memory.load(at, Ordering::Relaxed) };
+        if !self.is_alive_for(at) || matches!(found, Some(Effect::Left)) {
+            return before();
+        }
+        match found {
+            Some(Effect::Relaxed) => whole(memory, Ordering::Relaxed),
+            Some(Effect::Torn) => {
+                let value = before();
+                // SAFETY: the memory checks the offset.
+                unsafe { memory.store(at, change(value), order) };
+                value
+            }
+            _ => whole(memory, order),
+        }
+    }
+}
+
+// SAFETY: as true to the duties as the model's memory, less what a mutation or a death takes away on purpose.
+unsafe impl Memory for Party {
+    fn len(&self) -> usize {
+        self.shared.memory.len()
+    }
+
+    unsafe fn load(&self, at: usize, order: Ordering) -> u32 {
+        if let Some(early) = self.early_answer(at, order) {
+            return early;
+        }
+        let order = match self.effect(at, Op::Load, order) {
+            Some(Effect::Answers(value)) => return value,
+            Some(Effect::Relaxed) => Ordering::Relaxed,
+            _ => order,
+        };
+        // SAFETY: the caller's duties.
+        unsafe { self.shared.memory.load(at, order) }
+    }
+
+    unsafe fn store(&self, at: usize, value: u32, order: Ordering) {
+        let order = match self.effect(at, Op::Store, order) {
+            Some(Effect::Left) => return,
+            Some(Effect::Relaxed) => Ordering::Relaxed,
+            _ => order,
+        };
+        if !self.is_alive_for(at) {
+            return;
+        }
+        if self.kind(at) == Kind::Pins {
+            // Loom does not put a plain store in one order with the read-modify-writes of others that run beside it: a later load
+            // could answer either. As a read-modify-write it is in their order, as every machine's store is.
+            assert_eq!(value, 0, "pins are only ever stored as zero");
+            // SAFETY: the caller's duties.
+            unsafe { self.shared.memory.fetch_and(at, 0, order) };
+        } else {
+            // SAFETY: the caller's duties.
+            unsafe { self.shared.memory.store(at, value, order) }
+        }
+    }
+
+    unsafe fn store_fenced(&self, at: usize, value: u32) {
+        let found = self.effect(at, Op::StoreFenced, Ordering::Release);
+        let order = if matches!(found, Some(Effect::Relaxed)) { Ordering::Relaxed } else { Ordering::Release };
+        if !matches!(found, Some(Effect::Left)) && self.is_alive_for(at) {
+            // SAFETY: the caller's duties.
+            unsafe { self.shared.memory.store(at, value, order) }
+        }
+        if !matches!(found, Some(Effect::NoFence)) {
+            self.shared.memory.fence_full();
+        }
+    }
+
+    fn fence(&self, order: Ordering) {
+        self.shared.memory.fence(order);
+    }
+
+    fn fence_full(&self) {
+        if !matches!(effect(self.name, Kind::None, Op::FullFence, Ordering::SeqCst), Some(Effect::NoFence)) {
+            self.shared.memory.fence_full();
+        }
+    }
+
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        // SAFETY: the caller's duties.
+        unsafe { self.shared.memory.copy_out(at, into) }
+    }
+
+    unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        // SAFETY: the caller's duties.
+        unsafe { self.shared.memory.copy_in(at, from) }
+    }
+
+    unsafe fn payload(&self, at: usize, len: usize) -> *const u8 {
+        // SAFETY: the caller's duties.
+        unsafe { self.shared.memory.payload(at, len) }
+    }
+
+    unsafe fn payload_mut(&self, at: usize, len: usize) -> *mut u8 {
+        // SAFETY: the caller's duties.
+        unsafe { self.shared.memory.payload_mut(at, len) }
+    }
+
+    unsafe fn futex(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: the caller's duties.
+        unsafe { self.shared.memory.futex(at) }
+    }
+}
+
+// SAFETY: as for Memory.
+unsafe impl MemoryCas for Party {
+    unsafe fn compare_exchange(&self, at: usize, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
+        let memory = &self.shared.memory;
+        let found = self.effect(at, Op::Cas, success);
+        if !self.is_alive_for(at) {
+            return Ok(current);
+        }
+        match found {
+            Some(Effect::Torn) => {
+                // SAFETY: the caller's duties.
+                let value = unsafe { memory.load(at, success) };
+                if value != current {
+                    return Err(value);
+                }
+                // SAFETY: the caller's duties.
+                unsafe { memory.store(at, new, Ordering::Relaxed) };
+                Ok(value)
+            }
+            Some(Effect::Relaxed) => {
+                // SAFETY: the caller's duties.
+                unsafe { memory.compare_exchange(at, current, new, Ordering::Relaxed, failure) }
+            }
+            _ => {
+                // SAFETY: the caller's duties.
+                unsafe { memory.compare_exchange(at, current, new, success, failure) }
+            }
+        }
+    }
+
+    unsafe fn fetch_add(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        // SAFETY: the caller's duties.
+        self.rmw(at, Op::Add, order, |before| before.wrapping_add(value), |memory, order| unsafe { memory.fetch_add(at, value, order) })
+    }
+
+    unsafe fn fetch_or(&self, at: usize, bits: u32, order: Ordering) -> u32 {
+        if self.kind(at) == Kind::ReaderWaiters {
+            self.registered.store(true, Plainly);
+        }
+        // SAFETY: the caller's duties.
+        self.rmw(at, Op::Or, order, |before| before | bits, |memory, order| unsafe { memory.fetch_or(at, bits, order) })
+    }
+
+    unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32 {
+        // SAFETY: the caller's duties.
+        self.rmw(at, Op::And, order, |before| before & bits, |memory, order| unsafe { memory.fetch_and(at, bits, order) })
+    }
+
+    unsafe fn and_fenced(&self, at: usize, bits: u32) {
+        let whole = |memory: &LoomMemory, order| {
+            // SAFETY: the caller's duties.
+            unsafe { memory.fetch_and(at, bits, order) }
+        };
+        self.rmw(at, Op::AndFenced, Ordering::Release, |before| before & bits, whole);
+        if !matches!(effect(self.name, self.kind(at), Op::AndFenced, Ordering::Release), Some(Effect::NoFence)) {
+            self.shared.memory.fence_full();
+        }
+    }
+}
+
+impl Os for Party {
+    type Name = ();
+    type Mapping = Self;
+
+    fn create(&self, (): &(), _spec: ObjectSpec) -> Result<Created<Self, PartyClaim>, CreateFault> {
+        let owner = self.claim_lock(Lock::OWNER).ok_or(CreateFault::AlreadyExists { pid: 1 })?;
+        Ok(Created { mapping: self.clone(), owner })
+    }
+
+    fn open(&self, (): &(), _access: Access) -> Result<Self, OpenFault> {
+        Ok(self.clone())
+    }
+
+    /// The look at the word and the falling asleep are one step, as the kernel makes them. Nobody comes after a slice: a wake-up
+    /// that is lost is a deadlock, which loom reports.
+    fn wait(&self, word: &AtomicU32, expected: u32, mask: u32, _timeout: Duration) -> Woken {
+        let at = self.shared.memory.offset_of(word);
+        let mut sleepers = self.shared.sleepers.lock().expect("no thread panics while it holds this");
+        // SAFETY: the word came from this memory.
+        if unsafe { self.shared.memory.load(at, Ordering::Relaxed) } != expected {
+            return Woken::Perhaps;
+        }
+        let ticket = sleepers.iter().map(|sleeper| sleeper.ticket + 1).max().unwrap_or(0);
+        sleepers.push(Sleeper { at, mask, ticket, woken: false });
+        loop {
+            sleepers = self.shared.alarm.wait(sleepers).expect("no thread panics while it holds this");
+            if let Some(me) = sleepers.iter().position(|sleeper| sleeper.ticket == ticket && sleeper.woken) {
+                sleepers.swap_remove(me);
+                return Woken::Perhaps;
+            }
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, mask: u32) {
+        let at = self.shared.memory.offset_of(word);
+        if self.is_dead() || matches!(self.effect(at, Op::Wake, Ordering::Relaxed), Some(Effect::Left)) {
+            return;
+        }
+        let mut sleepers = self.shared.sleepers.lock().expect("no thread panics while it holds this");
+        let mut somebody = false;
+        for sleeper in sleepers.iter_mut().filter(|sleeper| sleeper.at == at && sleeper.mask & mask != 0) {
+            sleeper.woken = true;
+            somebody = true;
+        }
+        if somebody {
+            self.shared.alarm.notify_all();
+        }
+    }
+
+    fn sleep(&self, _time: Duration) {
+        loom::thread::yield_now();
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn process(&self) -> Process {
+        Process { pid: 1, start_time: 1, pid_namespace: 1 }
+    }
+}
+
+// SAFETY: 4. the memory is reference-counted. 9, 10. locks are a table of the world.
+unsafe impl Mapping for Party {
+    type Memory = Self;
+    type Claim = PartyClaim;
+
+    fn memory(&self) -> Self {
+        self.clone()
+    }
+
+    fn claim(&self, lock: Lock, _word: &AtomicU32) -> Result<Option<PartyClaim>, OsError> {
+        Ok(self.claim_lock(lock))
+    }
+
+    fn is_claimed(&self, lock: Lock, _word: &AtomicU32) -> Result<bool, OsError> {
+        Ok(self.shared.lock(lock).load(Ordering::Acquire) != 0)
+    }
+
+    fn unlink(&self) -> Result<(), OsError> {
+        Ok(())
+    }
+}
+
+/// A lock that is held.
+pub struct PartyClaim {
+    shared: Arc<Shared>,
+    lock: Lock,
+}
+
+impl Claim for PartyClaim {
+    fn is_mine(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for PartyClaim {
+    fn drop(&mut self) {
+        self.shared.lock(self.lock).store(0, Ordering::Release);
+    }
+}
+
+const _: fn() = || {
+    fn shared_by_threads<T: Send + Sync>() {}
+    shared_by_threads::<Party>();
+    let _: Option<ClaimOf<Party>> = None;
+};

@@ -1,0 +1,175 @@
+//! The world of one execution: a segment's words, the kernel's locks, and the queue of sleepers.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use loom::sync::atomic::AtomicU32;
+use loom::sync::{Condvar, Mutex};
+use seqslot_core::layout::head::{FLAG_OVERWRITE, HEAD_LEN};
+use seqslot_core::layout::slots::{SlotsGeometry, SlotsShape};
+use seqslot_core::{Config, Created, Lock, Reader, Segment, SegmentHandle, SlotsView, Writer};
+
+use crate::loom_memory::{Builder, LoomMemory};
+use crate::mutation::Kind;
+use crate::party::Party;
+
+/// Bytes of a sample.
+pub const CAPACITY: u32 = 4;
+/// Locks of a segment.
+const LOCKS: usize = Lock::EVICTION.number() as usize + 1;
+
+/// The shape of a model's segment, and what every word of it is.
+pub struct Plan {
+    config: Config,
+    pub geometry: SlotsGeometry,
+    kinds: Vec<Kind>,
+    /// Offsets of the words that loom sees.
+    pub modelled: Vec<usize>,
+    plain: Vec<usize>,
+}
+
+impl Plan {
+    pub fn new(slots: u32, writers: u32, readers: u32) -> Self {
+        Self::lay_out(slots, writers, readers, false, |_| true)
+    }
+
+    /// Samples may be overwritten.
+    pub fn overwriting(slots: u32, writers: u32, readers: u32) -> Self {
+        Self::lay_out(slots, writers, readers, true, |_| true)
+    }
+
+    /// Loom sees the words of these slots only; the others change before the threads start and not again.
+    pub fn with_slots(slots: u32, writers: u32, readers: u32, seen: &[u32]) -> Self {
+        Self::lay_out(slots, writers, readers, false, |slot| seen.contains(&slot))
+    }
+
+    fn lay_out(slots: u32, writers: u32, readers: u32, overwrite: bool, seen: impl Fn(u32) -> bool) -> Self {
+        let flags = if overwrite { FLAG_OVERWRITE } else { 0 };
+        let shape = SlotsShape { slots, capacity: CAPACITY, writers, readers, align: 32, flags };
+        let geometry = SlotsGeometry::new(shape).expect("a small segment");
+        let config = Config::slots(u64::from(slots), u64::from(CAPACITY)).writers(writers).readers(readers);
+        let config = if overwrite { config.overwrite() } else { config };
+        let kinds: Vec<Kind> = (0..geometry.total_len).step_by(4).map(|at| Kind::of(&geometry, at)).collect();
+        let empty = SlotsView::new(Builder::new(geometry.total_len).build(), geometry).expect("the geometry's own length");
+        // The head is written before anybody reads it.
+        let (mut modelled, mut plain) = (Vec::new(), (0..HEAD_LEN).step_by(4).collect::<Vec<_>>());
+        empty.for_each_word(|at| {
+            let unseen = at >= geometry.slots_at && !seen(((at - geometry.slots_at) / geometry.stride as usize) as u32);
+            if unseen || kinds[at / 4] == Kind::ForPeople { plain.push(at) } else { modelled.push(at) }
+        });
+        Self { config, geometry, kinds, modelled, plain }
+    }
+
+    fn has_lock(&self, number: u8) -> bool {
+        match u32::from(number) {
+            reader @ 0..32 => reader < self.geometry.readers,
+            writer @ 32..64 => writer - 32 < self.geometry.writers,
+            _ => true,
+        }
+    }
+
+    pub fn kind(&self, at: usize) -> Kind {
+        self.kinds[at / 4]
+    }
+
+    /// The world of one execution.
+    pub fn world(self: &Arc<Self>) -> World {
+        let g = &self.geometry;
+        let mut builder = Builder::new(g.total_len).words(self.modelled.iter().copied()).plain(self.plain.iter().copied());
+        for slot in 0..g.slots as usize {
+            builder = builder.payload(g.slots_at + slot * g.stride as usize + g.payload_offset as usize, CAPACITY as usize);
+        }
+        let shared = Arc::new(Shared {
+            plan: self.clone(),
+            memory: builder.build(),
+            sleepers: Mutex::new(Vec::new()),
+            alarm: Condvar::new(),
+            locks: (0..LOCKS as u8).map(|number| self.has_lock(number).then(|| AtomicU32::new(0))).collect(),
+        });
+        let creator = Party::new(shared.clone(), "creator");
+        let owner = creator.claim_lock(Lock::OWNER).expect("a new world");
+        let created = Created { mapping: creator.clone(), owner };
+        let segment = Segment::format(creator, created, &self.config).expect("formats");
+        World { shared, segment }
+    }
+}
+
+/// Somebody asleep on a word.
+pub struct Sleeper {
+    pub at: usize,
+    pub mask: u32,
+    pub ticket: usize,
+    pub woken: bool,
+}
+
+pub struct Shared {
+    pub plan: Arc<Plan>,
+    pub memory: LoomMemory,
+    /// The kernel's queue of sleepers: its lock orders a wait's look at the word against wakes.
+    pub sleepers: Mutex<Vec<Sleeper>>,
+    pub alarm: Condvar,
+    /// The kernel's locks, 1 while out.
+    locks: Vec<Option<AtomicU32>>,
+}
+
+impl Shared {
+    pub fn lock(&self, lock: Lock) -> &AtomicU32 {
+        self.locks[lock.number() as usize].as_ref().expect("a lock of an entry of the segment")
+    }
+}
+
+/// A segment and those attached to it.
+pub struct World {
+    shared: Arc<Shared>,
+    segment: Segment<Party>,
+}
+
+impl World {
+    /// Attaches one more process, called `name`.
+    pub fn attach(&self, name: &'static str) -> Attached {
+        let party = Party::new(self.shared.clone(), name);
+        Attached(Arc::new(Segment::adopt(party.clone(), party).expect("attaches")))
+    }
+
+    /// A process with a writer.
+    pub fn writer(&self, name: &'static str) -> Writer<Attached> {
+        Writer::join(self.attach(name)).expect("a free entry")
+    }
+
+    /// A process with a reader.
+    pub fn reader(&self, name: &'static str) -> Reader<Attached> {
+        Reader::join(self.attach(name)).expect("a free entry")
+    }
+
+    pub fn view(&self) -> &SlotsView<Party> {
+        self.segment.view()
+    }
+
+    /// Nothing is lost: no slot is owned, and nobody who counts owes a read.
+    pub fn assert_nothing_stuck(&self) {
+        let view = self.view();
+        for slot in view.slots() {
+            let words = slot.words();
+            let active = view.active().load(seqslot_core::Ordering::Relaxed);
+            assert_eq!(words.state >> 26, 0, "slot {} is owned for ever: {words:?}", slot.index());
+            assert_eq!(words.unread & active, 0, "slot {} is owed for ever: {words:?}", slot.index());
+            assert_eq!(words.pins, 0, "slot {} is pinned for ever: {words:?}", slot.index());
+        }
+    }
+}
+
+/// A process's segment, held by its reader or writer.
+#[derive(Clone)]
+pub struct Attached(Arc<Segment<Party>>);
+
+impl Deref for Attached {
+    type Target = Segment<Party>;
+
+    fn deref(&self) -> &Segment<Party> {
+        &self.0
+    }
+}
+
+impl SegmentHandle for Attached {
+    type Platform = Party;
+}
