@@ -30,10 +30,11 @@ pub use seqslot_core::{
     Lock, OsError, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SendError, SlotBackend, SlotError, SlotHandle, SlotHeader,
     SlotIndex, SnapshotError, Stats, TakeError, WriterIndex, layout,
 };
+pub use seqslot_core::clockbound::{ClockErrorBound, ClockStatus, ShmError, TimeSpec};
 #[cfg(target_os = "linux")]
-pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault};
+pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader};
 #[cfg(target_os = "macos")]
-pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault};
+pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader};
 
 /// The platform of this host.
 #[cfg(target_os = "linux")]

@@ -43,7 +43,7 @@ pub mod wait;
 
 pub use liveness::OfdLocks;
 pub use os::{Linux, Mapping};
-pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault};
+pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, ShmReader};
 
 /// The seeds' slot allocator on Linux.
 ///

@@ -31,7 +31,7 @@ pub mod wait;
 
 pub use liveness::FileLocks;
 pub use os::{MacOs, Mapping};
-pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault};
+pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, ShmReader};
 
 /// The seeds' slot allocator on macOS.
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<MacOs>;

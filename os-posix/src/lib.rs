@@ -14,6 +14,7 @@
 //! | [`remove`](mod@remove) | removal by hand, for operators |
 //! | [`locking`] | the one thing platforms do differently: how a lock is held |
 //! | [`allocator`] | the seeds' slot allocator |
+//! | [`shm_reader`] | the seeds' reader of ClockBound segments |
 //!
 //! # The flink
 //!
@@ -40,6 +41,8 @@ pub mod named;
 #[allow(unsafe_code, reason = "shm_open, fallocate")]
 pub mod object;
 pub mod remove;
+#[allow(unsafe_code, reason = "a memory handle to a private copy")]
+pub mod shm_reader;
 
 pub use allocator::{PosixSlotError, ShmFault, SlotAllocator};
 pub use call::{failed, last_failure};
@@ -50,3 +53,4 @@ pub use mapping::PosixMapping;
 pub use name::{ObjectName, Place};
 pub use object::Object;
 pub use remove::{RemoveError, remove};
+pub use shm_reader::ShmReader;

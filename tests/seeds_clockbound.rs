@@ -1,0 +1,221 @@
+//! `ShmReader` on golden bytes, beside an emulation of the daemon, and on files that are cut, wiped and replaced under it.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use seqslot::{ClockStatus, ShmError, ShmReader, TimeSpec};
+
+const GENERATION_AT: u64 = 14;
+
+/// A segment as clock-bound-shm 2.0 writes it: every field, in the machine's byte order.
+fn golden() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(0x414D_5A4E_u32.to_ne_bytes());
+    bytes.extend(0x4342_0200_u32.to_ne_bytes());
+    bytes.extend(80_u32.to_ne_bytes());
+    bytes.extend(2_u16.to_ne_bytes());
+    bytes.extend(10_u16.to_ne_bytes());
+    bytes.extend(payload(1));
+    bytes
+}
+
+/// A payload in which every field tells `number`.
+fn payload(number: u32) -> Vec<u8> {
+    let wide = i64::from(number);
+    let mut bytes = Vec::new();
+    for field in [wide, wide + 1, wide + 2, wide + 3, wide + 4, wide + 5] {
+        bytes.extend(field.to_ne_bytes());
+    }
+    bytes.extend((number + 6).to_ne_bytes());
+    bytes.extend((number % 4).to_ne_bytes());
+    bytes.extend([(number % 2) as u8, 0, 0, 0, 0, 0, 0, 0]);
+    bytes
+}
+
+/// A file of those bytes, and its path as the seed wants it.
+struct Segment {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    file: File,
+}
+
+impl Segment {
+    fn new(bytes: &[u8]) -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let path = folder.path().join("shm0");
+        std::fs::write(&path, bytes).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        Self { _folder: folder, path, file }
+    }
+
+    fn put(&self, at: u64, bytes: &[u8]) {
+        self.file.write_all_at(bytes, at).unwrap();
+    }
+
+    fn open(&self) -> Result<ShmReader, ShmError> {
+        ShmReader::new(&c_path(&self.path))
+    }
+}
+
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap()
+}
+
+/// The number that all fields tell, or the torn fields.
+fn told(reader: &mut ShmReader) -> Result<u32, ShmError> {
+    let bound = *reader.snapshot()?;
+    let number = bound.as_of().tv_sec() as u32;
+    let wide = i64::from(number);
+    assert_eq!(bound.as_of(), TimeSpec::new(wide, wide + 1).unwrap());
+    assert_eq!(bound.void_after(), TimeSpec::new(wide + 2, wide + 3).unwrap());
+    assert_eq!((bound.bound_nsec(), bound.disruption_marker()), (wide + 4, number as u64 + 5));
+    assert_eq!((bound.max_drift_ppb(), bound.clock_status()), (number + 6, ClockStatus::from_number(number as i32 % 4).unwrap()));
+    assert_eq!(bound.clock_disruption_support_enabled(), number % 2 == 1);
+    Ok(number)
+}
+
+#[test]
+fn the_golden_bytes_are_read_field_by_field_and_again_when_nothing_changed() {
+    let segment = Segment::new(&golden());
+    let mut reader = segment.open().unwrap();
+    for _ in 0..3 {
+        assert_eq!(told(&mut reader), Ok(1));
+        assert!(reader.is_current());
+    }
+    segment.put(16, &payload(7));
+    segment.put(GENERATION_AT, &12_u16.to_ne_bytes());
+    assert_eq!(told(&mut reader), Ok(7));
+}
+
+#[test]
+fn an_update_that_comes_round_to_the_same_generation_is_seen() {
+    let segment = Segment::new(&golden());
+    let mut reader = segment.open().unwrap();
+    assert_eq!(told(&mut reader), Ok(1));
+    segment.put(16, &payload(32_768));
+    assert_eq!(told(&mut reader), Ok(32_768));
+}
+
+#[test]
+fn a_daemon_that_died_at_an_update_gives_no_zeros_and_the_last_good_bound() {
+    let segment = Segment::new(&golden());
+    segment.put(GENERATION_AT, &11_u16.to_ne_bytes());
+    let mut fresh = segment.open().unwrap();
+    assert_eq!(told(&mut fresh), Err(ShmError::SegmentNotInitialized));
+
+    segment.put(GENERATION_AT, &10_u16.to_ne_bytes());
+    let mut reader = segment.open().unwrap();
+    assert_eq!(told(&mut reader), Ok(1));
+    segment.put(GENERATION_AT, &11_u16.to_ne_bytes());
+    segment.put(16, &payload(9)[..20]);
+    assert_eq!(told(&mut reader), Ok(1));
+    assert!(!reader.is_current());
+    segment.put(16, &payload(9));
+    segment.put(GENERATION_AT, &12_u16.to_ne_bytes());
+    assert_eq!(told(&mut reader), Ok(9));
+    assert!(reader.is_current());
+}
+
+#[test]
+fn content_that_is_not_a_segment_is_told_apart() {
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = golden();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    let cases = [
+        (Vec::new(), ShmError::SegmentNotInitialized),
+        (vec![0; 80], ShmError::SegmentNotInitialized),
+        (with(12, &[0, 0]), ShmError::SegmentNotInitialized),
+        (with(14, &[0, 0]), ShmError::SegmentNotInitialized),
+        (with(0, &[1]), ShmError::SegmentMalformed),
+        (with(8, &79_u32.to_ne_bytes()), ShmError::SegmentMalformed),
+        (with(8, &(1_u32 << 30).to_ne_bytes()), ShmError::SegmentMalformed),
+        (golden()[..16].to_vec(), ShmError::SegmentMalformed),
+        (golden()[..79].to_vec(), ShmError::SegmentMalformed),
+        (golden()[..10].to_vec(), ShmError::SegmentMalformed),
+        (with(12, &0x0303_u16.to_ne_bytes()), ShmError::SegmentVersionNotSupported),
+    ];
+    for (number, (bytes, expected)) in cases.into_iter().enumerate() {
+        let error = Segment::new(&bytes).open().unwrap_err();
+        assert_eq!((error.errno(), error), (libc::EPROTO, expected), "case {number}");
+    }
+    let mut bad = Segment::new(&with(68, &4_i32.to_ne_bytes())).open().unwrap();
+    assert_eq!(bad.snapshot(), Err(ShmError::SegmentMalformed));
+    let mut longer = golden();
+    longer[8..12].copy_from_slice(&96_u32.to_ne_bytes());
+    longer.extend([0; 16]);
+    assert_eq!(told(&mut Segment::new(&longer).open().unwrap()), Ok(1));
+}
+
+#[test]
+fn system_calls_that_fail_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = ShmReader::new(&c_path(&folder.path().join("none"))).unwrap_err();
+    assert_eq!((missing.errno(), &missing), (libc::ENOENT, &ShmError::SyscallError(libc::ENOENT, c"open")));
+    assert_eq!(ShmReader::new(&c_path(folder.path())).unwrap_err(), ShmError::SegmentMalformed);
+}
+
+#[test]
+fn a_file_cut_wiped_or_spoilt_under_the_reader_is_an_error_and_kills_nobody() {
+    let segment = Segment::new(&golden());
+    let mut reader = segment.open().unwrap();
+    assert_eq!(told(&mut reader), Ok(1));
+    for (len, expected) in [(79, ShmError::SegmentMalformed), (16, ShmError::SegmentMalformed), (0, ShmError::SegmentNotInitialized)] {
+        segment.file.set_len(len).unwrap();
+        assert_eq!(told(&mut reader), Err(expected), "{len} bytes left");
+    }
+    // The daemon starts on it anew: header and zeros, then the version.
+    segment.put(0, &golden());
+    segment.put(12, &[0, 0]);
+    assert_eq!(told(&mut reader), Err(ShmError::SegmentNotInitialized), "wiped");
+    segment.put(12, &2_u16.to_ne_bytes());
+    assert_eq!(told(&mut reader), Ok(1));
+    segment.put(4, &[0xFF; 4]);
+    assert_eq!(told(&mut reader), Err(ShmError::SegmentMalformed));
+}
+
+#[test]
+fn no_torn_bound_is_read_beside_a_daemon_at_full_speed() {
+    // The emulation writes as the daemon does, by pieces of the file: no less torn than its stores.
+    let segment = Segment::new(&golden());
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut generation = 10_u16;
+            for number in 2.. {
+                segment.put(GENERATION_AT, &(generation + 1).to_ne_bytes());
+                for (at, piece) in payload(number).chunks(8).enumerate() {
+                    segment.put(16 + 8 * at as u64, piece);
+                }
+                generation = if generation >= 65_534 { 2 } else { generation + 2 };
+                segment.put(GENERATION_AT, &generation.to_ne_bytes());
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                // As if there were a second in between: else hardly a read finds it at rest.
+                for _ in 0..if number % 8 == 0 { 20_000 } else { 0 } {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        let mut reader = segment.open().unwrap();
+        let (mut last, mut news) = (0, 0);
+        while news < 200 {
+            match told(&mut reader) {
+                Ok(number) => {
+                    assert!(number >= last, "an older one came after a newer");
+                    news += u32::from(number != last);
+                    last = number;
+                }
+                Err(ShmError::Contended { .. } | ShmError::SegmentNotInitialized) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
