@@ -255,6 +255,40 @@ fn of_two_threads_with_copies_of_a_handle_one_commits() {
 }
 
 #[test]
+fn a_late_reader_of_a_slot_reused_at_full_speed_never_reads_torn_bytes() {
+    let (_folder, path) = place();
+    let slots = PosixSlotAllocator::create(&path, 2, 512).unwrap();
+    let late = PosixSlotAllocator::attach(&path).unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Nobody counts, so slots are reused while they are read.
+            for number in 0_u32.. {
+                send(&slots, 0, &[number as u8; 512][..if number % 2 == 0 { 512 } else { 100 }]);
+                if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        let (mut whole, mut stale) = (0, 0);
+        while whole < 20_000 || stale < 20 {
+            let Some(handle) = late.next_unread_slot(0).unwrap() else { continue };
+            match late.read_slot(handle) {
+                Ok((header, bytes)) => {
+                    let number = header.sequence_number as u8;
+                    assert!(bytes.iter().all(|byte| *byte == number), "torn: {number} and {bytes:?}");
+                    assert_eq!(bytes.len(), if number % 2 == 0 { 512 } else { 100 });
+                    whole += 1;
+                }
+                Err(SlotError::StaleHandle) => stale += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn a_wait_that_ends_leaves_the_other_threads_registered() {
     let (_folder, path) = place();
     let slots = PosixSlotAllocator::create(&path, 2, 8).unwrap();

@@ -106,7 +106,7 @@ impl ShmReader {
         let mut is_odd = false;
         for _ in 0..TRIES {
             let before = word(&read_checked(&self.file)?);
-            is_odd = halves(before)[1] % 2 != 0;
+            is_odd = !halves(before)[1].is_multiple_of(2);
             if is_odd {
                 // Relaxed, here and below: the copy is private.
                 self.copy[GENERATION].store(before, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use crate::segment::{Segment, SlotsOs};
 use crate::slots::Protocol;
 
 /// How often an index that is just changing hands is looked at again.
-const TRIES: u32 = 64;
+const TRIES: u32 = 1000;
 
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Declares a reader of the seeds' face gone: all it owes is free of it, and what comes does not count it.
@@ -28,9 +28,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     }
 
     /// Recovers a dead reader of either face, whose lock the caller holds and whose entry said `state`. One of this face never was
-    /// active: what frees its slots is its disconnection.
+    /// active: what frees its slots is its disconnection. An evicted one may have been of this face, and its evictor may have died
+    /// before it came to that.
     pub(crate) fn recover_reader_in(self, reader: ReaderIndex, state: u32) {
-        if state & STATE_MASK == STATE_SEEDS {
+        if matches!(state & STATE_MASK, STATE_SEEDS | STATE_EVICTED) {
             self.disconnect(reader);
         }
         self.recover_reader(reader);

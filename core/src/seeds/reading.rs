@@ -25,7 +25,7 @@ use crate::slots::decide::owner_field;
 use crate::slots::view::SlotsView;
 
 /// How often an index that is just changing hands is tried again.
-const TRIES: u32 = 64;
+const TRIES: u32 = 8;
 /// The slot of a position that was not looked up.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -69,14 +69,16 @@ impl<O: SlotsOs> Reading<O> {
             held.claimed.as_ref().map_or(state & STATE_MASK == STATE_SEEDS, |claimed| claimed.state == state)
         });
         if !is_good {
-            // Evicted: its lock goes, and it joins anew. Shared with one that is gone: it takes the lock itself and goes on.
-            let cursors = place.take().and_then(|held| held.claimed.is_none().then_some(held.cursors));
+            // Evicted: its lock goes, and it joins anew. Shared with one that is gone: it takes the lock itself and goes on where it was.
+            let shared = place.take().filter(|held| held.claimed.is_none());
             let claimed = claim(segment, reader)?;
             if claimed.is_some() && segment.protocol().is_disconnected(reader) {
                 segment.protocol().reconnect(reader);
             }
-            let cursors = cursors.unwrap_or_else(|| oldest_of_each(segment.view(), reader));
-            *place = Some(Use { claimed, cursors, last: 0, shown: None });
+            *place = Some(match shared {
+                Some(shared) => Use { claimed, ..shared },
+                None => Use { claimed, cursors: oldest_of_each(segment.view(), reader), last: 0, shown: None },
+            });
         }
         place.as_mut().ok_or(SlotError::OutOfBounds)
     }
