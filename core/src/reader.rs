@@ -132,6 +132,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     /// Takes the next sample of any writer, or finds out why there is none.
     #[inline(never)]
     fn take_slowly(&self) -> Result<Option<Got>, TakeError> {
+        if self.is_plainly_empty() {
+            return Ok(None);
+        }
         match self.look()? {
             Look::Got(got) => Ok(Some(got)),
             Look::Nothing => self.take_when_empty(),
@@ -199,6 +202,21 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     fn may_take(&self) -> bool {
         // ORDERING: Relaxed; an eviction is noticed soon, there is no moment it could be exact at.
         self.shared.claimed.claim.is_mine() && self.shared.handle.view().quarantined().load(Relaxed) & self.index().bit() == 0
+    }
+
+    /// What nearly every poll that finds nothing comes to, in few steps: the only writer has committed nothing more, goes on, and is
+    /// still the only one. False says nothing.
+    #[inline(always)]
+    fn is_plainly_empty(&self) -> bool {
+        let known = self.known.get();
+        let Some(writer) = WriterIndex::new(known.trailing_zeros()) else { return false };
+        let segment = &*self.shared.handle;
+        known == writer.bit()
+            && self.may_take()
+            && segment.protocol().is_nothing_there(writer, &self.follow[(writer.get() % WRITERS_MAX) as usize])
+            && ever(&self.shared.handle) == known
+            // ORDERING: Acquire, both, edge "close"; as in `take_when_empty`, which follows if either bit is set.
+            && (segment.view().closed().load(Acquire) | segment.view().died().load(Acquire)) & known == 0
     }
 
     /// One look at every known writer, beginning behind the one served last.
@@ -309,6 +327,13 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
         Ok(())
     }
+}
+
+/// Mask of the writers ever used.
+fn ever<H: SegmentHandle>(handle: &H) -> u32 {
+    let view = handle.view();
+    // ORDERING: Acquire, edge "close"; pairs with the Release of a writer's claim: it is neither closed nor dead when it is seen here.
+    view.ever().load(Acquire) & crate::index::first_bits(view.geometry().writers)
 }
 
 impl<H: SegmentHandle> ReaderShared<H> {

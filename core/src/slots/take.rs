@@ -21,6 +21,7 @@ use super::view::{Slot, SlotsView};
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::memory::MemoryCas;
 use crate::os::Os;
+use crate::region::Word;
 
 /// Distance at which a position could be taken for one a whole circle older.
 const GUARD: u32 = 1 << 31;
@@ -66,9 +67,11 @@ impl Follow {
         self.predicted.set(if self.alternates.get() { before } else { next });
     }
 
-    /// The prediction was wrong, the sample is in `slot`: would the other one have been right?
+    /// The sample was found in `slot`: if the prediction was wrong, would the other one have been right?
     fn learn(&self, slot: u32) {
-        self.alternates.set(slot == self.before.get());
+        if slot != self.predicted.get() {
+            self.alternates.set(slot == self.before.get());
+        }
     }
 }
 
@@ -109,6 +112,17 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         let found = self.hold(&view, reader, &slot, writer.get(), cursor)?;
         follow.advance(found.index, view.geometry().slots, cursor);
         Some((found, cursor))
+    }
+
+    /// Whether `writer` certainly has not committed the position at the cursor yet. (Where overwriting is allowed the ring alone
+    /// cannot tell.)
+    #[inline(always)]
+    pub(crate) fn is_nothing_there(self, writer: WriterIndex, follow: &Follow) -> bool {
+        let view = self.view.local();
+        let cursor = follow.cursor.get();
+        // ORDERING: Acquire, edge "ring"; as in `take_by_ring`.
+        let says_nothing = |tag: Word<'_, M>| ring_says(tag.load(Acquire), cursor) == RingSays::Nothing;
+        !view.geometry().overwrite && view.ring(writer).is_some_and(|ring| says_nothing(ring.tag(cursor)))
     }
 
     /// Takes the next sample of `writer`, wherever it is.
