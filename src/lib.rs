@@ -25,12 +25,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use seqslot_core::clockbound::{ClockErrorBound, ClockStatus, ShmError, TimeSpec};
 pub use seqslot_core::{
     AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError,
     Lock, OsError, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SendError, SlotBackend, SlotError, SlotHandle, SlotHeader,
     SlotIndex, SnapshotError, Stats, TakeError, WriterIndex, layout,
 };
-pub use seqslot_core::clockbound::{ClockErrorBound, ClockStatus, ShmError, TimeSpec};
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader};
 #[cfg(target_os = "macos")]

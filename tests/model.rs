@@ -100,7 +100,11 @@ fn run(segment: &Segment<MockOs>, ops: &[Op]) -> Result<(), TestCaseError> {
                 match reader.take() {
                     Ok(Some(sample)) => {
                         let number = u32::from_ne_bytes(sample[..].try_into().unwrap());
-                        prop_assert_eq!(queue.due[sample.writer().get() as usize].pop_front(), Some(number), "out of order, lost or doubled");
+                        prop_assert_eq!(
+                            queue.due[sample.writer().get() as usize].pop_front(),
+                            Some(number),
+                            "out of order, lost or doubled"
+                        );
                         held.push((which, number, sample));
                     }
                     Ok(None) => prop_assert!(queue.due.iter().all(VecDeque::is_empty), "a sample is not delivered"),

@@ -83,12 +83,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn report(args: &Args, look: &Look) -> Result<Report, Failure> {
-    let memory = look.mapping.memory();
-    let head = Head::read(&memory).map_err(|error| refused(look, &error))?;
+    let head = Head::of(&look.mapping).map_err(|error| refused(look, &error))?;
     let body = match head.kind {
-        Kind::Slots => {
-            Body::Slots(Box::new(picture::Picture::take(&look.mapping, &head, args.slots).map_err(|error| refused(look, &error))?))
-        }
+        Kind::Slots => Body::Slots(Box::new(picture::Picture::take(&look.mapping, args.slots).map_err(|error| refused(look, &error))?)),
         Kind::Snapshot => Body::Snapshot(snapshot::Picture::take(&look.mapping, &head).map_err(|error| refused(look, &error))?),
     };
     Ok(Report {
@@ -97,7 +94,7 @@ fn report(args: &Args, look: &Look) -> Result<Report, Failure> {
         layout: format!("{}.{}", seqslot::layout::VERSION_MAJOR, head.minor),
         instance: hex(&head.instance),
         type_hash: (head.type_hash != [0; 16]).then(|| hex(&head.type_hash)),
-        mapped_bytes: seqslot_core::Memory::len(&memory),
+        mapped_bytes: seqslot_core::Memory::len(&look.mapping.memory()),
         body,
     })
 }

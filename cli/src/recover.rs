@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use seqslot::layout::head::{Head, Kind};
-use seqslot_core::Mapping as _;
 use serde::Serialize;
 
 use crate::fail::{self, Failure};
@@ -85,9 +84,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn picture(args: &Args) -> Result<Option<Picture>, Failure> {
     let look = look::open(&args.path)?;
     let refused = |error: seqslot::HeadError| fail::attach(&args.path, &error.into());
-    let head = Head::read(&look.mapping.memory()).map_err(refused)?;
+    let head = Head::of(&look.mapping).map_err(refused)?;
     match head.kind {
-        Kind::Slots => Picture::take(&look.mapping, &head, false).map(Some).map_err(refused),
+        Kind::Slots => Picture::take(&look.mapping, false).map(Some).map_err(refused),
         Kind::Snapshot => Ok(None),
     }
 }

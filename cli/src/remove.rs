@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use seqslot::layout::head::{Head, Kind};
-use seqslot_core::{Lock, Mapping as _};
+use seqslot_core::Lock;
 use seqslot_os_posix::RemoveError;
 use serde::Serialize;
 
@@ -62,8 +62,8 @@ fn refused(args: &Args, error: &RemoveError) -> Failure {
 /// Process numbers of those who hold the locks, where the segment tells.
 fn pids(args: &Args, held: &[Lock]) -> String {
     let Ok(look) = look::open(&args.path) else { return String::new() };
-    let Ok(head @ Head { kind: Kind::Slots, .. }) = Head::read(&look.mapping.memory()) else { return String::new() };
-    let Ok(picture) = Picture::take(&look.mapping, &head, false) else { return String::new() };
+    let Ok(Head { kind: Kind::Slots, .. }) = Head::of(&look.mapping) else { return String::new() };
+    let Ok(picture) = Picture::take(&look.mapping, false) else { return String::new() };
     let number = |lock: &Lock| u32::from(lock.number());
     let pid = |lock: &Lock| -> Option<u32> {
         let party: &Party = match number(lock) {

@@ -23,7 +23,7 @@ pub struct Bare<'r> {
 }
 
 impl<'r> Bare<'r> {
-    /// The platform over `region`. All zero is a fresh region.
+    /// The platform over `region`. A region is fresh when it is all zero: who makes a segment in one that was used before zeroes it first.
     #[must_use]
     pub const fn new(region: Region<'r>) -> Self {
         Self { region }
@@ -35,6 +35,9 @@ impl<'r> Os for Bare<'r> {
     type Mapping = Region<'r>;
 
     fn create(&self, (): &(), spec: ObjectSpec) -> Result<Created<Self::Mapping, BareClaim<'r>>, CreateFault> {
+        if self.region.is_ready() {
+            return Err(CreateFault::AlreadyExists { pid: 0 });
+        }
         if self.region.len() < spec.len {
             return Err(CreateFault::BadName { reason: "the region is shorter than the segment" });
         }
@@ -77,7 +80,9 @@ impl<'r> Os for Bare<'r> {
     }
 }
 
-impl<'r> Mapping for Region<'r> {
+// SAFETY: 4. a region is borrowed for 'r, which the mapping carries, and never moves. 9. a claim is a compare-and-swap from even to odd.
+// 10. it is let go of by its drop; a death is told by `declare_dead`. 12. nothing forks. The address gives the alignment; regions are writable.
+unsafe impl<'r> Mapping for Region<'r> {
     type Memory = Raw;
     type Claim = BareClaim<'r>;
 
@@ -86,28 +91,51 @@ impl<'r> Mapping for Region<'r> {
     }
 
     fn claim(&self, _lock: Lock, word: &AtomicU32) -> Result<Option<Self::Claim>, OsError> {
-        // ORDERING: Acquire, edge "claim"; pairs with the Release of a drop. Failure: Relaxed, nothing is concluded.
-        if word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        // ORDERING: Relaxed; a hint, the exchange decides.
+        let free = word.load(Ordering::Relaxed);
+        let held = free.wrapping_add(1);
+        // ORDERING: Acquire, edge "claim"; pairs with the Release of whoever let go. Failure: Relaxed, nothing is concluded.
+        if is_held(free) || word.compare_exchange(free, held, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Ok(None);
         }
-        let at = core::ptr::from_ref(word).addr() - self.raw_base();
-        Ok(Some(BareClaim { word: Some((*self, at)) }))
+        let at = core::ptr::from_ref(word).addr().checked_sub(self.raw_base());
+        Ok(Some(BareClaim { word: at.map(|at| (*self, at, held)) }))
     }
 
-    fn is_claimed(&self, _lock: Lock, word: &AtomicU32) -> Result<bool, OsError> {
-        // ORDERING: Relaxed; an answer that may be old when it arrives.
-        Ok(word.load(Ordering::Relaxed) != 0)
+    fn is_claimed(&self, lock: Lock, word: &AtomicU32) -> Result<bool, OsError> {
+        // The owner of a region is the program, which lives. ORDERING: Relaxed; an answer that may be old when it arrives.
+        Ok(lock == Lock::OWNER || is_held(word.load(Ordering::Relaxed)))
     }
 
     fn unlink(&self) -> Result<(), OsError> {
         Ok(())
+    }
+
+    fn alignment(&self) -> usize {
+        1 << self.raw_base().trailing_zeros().min(usize::BITS - 2)
+    }
+}
+
+/// A lock word is odd while it is held, and counts its holders: who was declared dead does not free the lock of a successor.
+const fn is_held(word: u32) -> bool {
+    !word.is_multiple_of(2)
+}
+
+/// Frees the lock of a party that is gone.
+pub(crate) fn free_lock(word: &AtomicU32) {
+    // ORDERING: Relaxed; a hint, the exchange decides.
+    let held = word.load(Ordering::Relaxed);
+    if is_held(held) {
+        // ORDERING: Release, edge "claim"; pairs with the Acquire of the next claim. Failure: somebody else freed it.
+        let _ = word.compare_exchange(held, held.wrapping_add(1), Ordering::Release, Ordering::Relaxed);
     }
 }
 
 /// A claim held by a word of the region.
 #[derive(Debug)]
 pub struct BareClaim<'r> {
-    word: Option<(Region<'r>, usize)>,
+    /// The region, the word's offset, and what the word holds while this claim does.
+    word: Option<(Region<'r>, usize, u32)>,
 }
 
 impl Claim for BareClaim<'_> {
@@ -119,8 +147,8 @@ impl Claim for BareClaim<'_> {
 
 impl Drop for BareClaim<'_> {
     fn drop(&mut self) {
-        if let Some((region, at)) = self.word {
-            region.store_release(at, 0);
+        if let Some((region, at, held)) = self.word {
+            region.let_go(at, held);
         }
     }
 }

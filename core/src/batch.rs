@@ -1,7 +1,5 @@
 //! Several samples at a time: one fence and one look at the waiters for all.
 
-use portable_atomic::Ordering::Relaxed;
-
 use crate::error::{CommitError, LoanError, TakeError};
 use crate::loan::Loan;
 use crate::memory::Memory;
@@ -105,31 +103,39 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
         loans: impl IntoIterator<Item = Loan<'w, H, T>>,
         mut size: impl FnMut(usize) -> usize,
     ) -> Result<u32, CommitError> {
-        let mut published = 0;
-        let mut outcome = Ok(());
+        let mut tell = Tell { writer: self, published: 0 };
         for (index, loan) in loans.into_iter().enumerate() {
             let len = T::SIZE.unwrap_or_else(|| size(index));
-            // A loan of another writer is committed as it would be alone: this writer does not tell that one's waiters.
-            let committed = if loan.is_of(self) { loan.commit_quietly(len) } else { loan.commit_bytes(len) };
-            outcome = committed.map(|_| published += 1);
-            if outcome.is_err() {
-                break;
-            }
+            // A loan of another writer is committed as it would be alone: this writer does not tell that one's waiters. So is every
+            // loan while slots are scarce, for then each commit has to look whether it left its slot free.
+            if loan.is_of(self) && !self.protocol().is_scarce() { loan.commit_quietly(len) } else { loan.commit_bytes(len) }?;
+            tell.published += 1;
         }
-        if published != 0 && self.is_mine() {
-            let protocol = self.protocol();
-            // Full fence, edges "notify" and "scarce": behind all the commits.
-            protocol.view.memory().fence_full();
-            protocol.wake_readers(u32::MAX);
-            // A slot whose audience was empty, or done already, is free: writers that wait, and the free map, are told.
-            if protocol.view.writer_waiters().load(Relaxed) != 0 || protocol.is_scarce() {
-                if protocol.is_scarce() {
-                    protocol.mark_all_free();
-                }
-                protocol.wake_writers();
-            }
-            protocol.wake_change();
+        Ok(tell.published)
+    }
+}
+
+/// Tells of a batch when it goes, also when a panic or an error ends the batch early.
+struct Tell<'w, H: SegmentHandle, T: ?Sized> {
+    writer: &'w Writer<H, T>,
+    published: u32,
+}
+
+impl<H: SegmentHandle, T: ?Sized> Drop for Tell<'_, H, T> {
+    fn drop(&mut self) {
+        if self.published == 0 || !self.writer.is_mine() {
+            return;
         }
-        outcome.map(|()| published)
+        let protocol = self.writer.protocol();
+        // Full fence, edges "notify" and "scarce": behind all the commits.
+        protocol.view.memory().fence_full();
+        protocol.wake_readers(u32::MAX);
+        if protocol.is_scarce() {
+            // Slots became scarce in the midst of the batch: its first commits did not look.
+            protocol.mark_all_free();
+        }
+        // A slot whose audience was empty, or done already, is free.
+        protocol.wake_writers();
+        protocol.wake_change();
     }
 }

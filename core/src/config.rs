@@ -60,8 +60,8 @@ impl Config {
         self
     }
 
-    /// A writer that finds no free slot takes the oldest sample away that no reader is inside of; readers are told how many they
-    /// missed. 31 readers at most.
+    /// A writer never waits for readers: it takes the next slot in its ring order that nobody owns and no reader is inside of, read or
+    /// unread, and with it the sample that was there. Readers are told how many samples they missed. 31 readers at most.
     pub const fn overwrite(mut self) -> Self {
         self.overwrite = true;
         if self.readers == 32 {

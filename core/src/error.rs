@@ -189,8 +189,8 @@ errors! {
     HeadError {
         /// The region is shorter than a head.
         TooShort { len: u64, needed: u64 } => Corruption, "{len} bytes are too short for a segment that needs {needed}; it was cut, or is not one";
-        /// The region does not start at a multiple of 64.
-        Misaligned => Misuse, "the region must start at a multiple of 64 bytes";
+        /// The memory does not start at a multiple of 64, or of the alignment of payloads.
+        Misaligned => Misuse, "the memory must start at a multiple of 64 bytes, and of the alignment of payloads";
         /// Not our magic.
         Magic { found: u32 } => Corruption, "not a seqslot segment (magic {found:#010x})";
         /// Written by a machine of the other byte order.
@@ -263,6 +263,8 @@ errors! {
         Untrusted { uid: u32, mode: u32 } => Corruption, "the object belongs to user {uid} with mode {mode:o}: not trusted";
         /// A living process has the one writer's entry of the snapshot.
         Taken { pid: u32 } => Contention, "the segment's writer (process {pid}) is alive; stop it first";
+        /// Slots are for those who write: readers, too, mark what they read.
+        ReadOnly => Misuse, "a slots segment cannot be used through a read-only mapping";
         /// The bytes are not a segment that this library reads.
         Head(error: HeadError) => Corruption, "{error}";
         /// A system call failed.

@@ -87,19 +87,27 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// [`EvictError::Gone`] if the index is another's by now: a successor is never hit.
-    pub fn evict(&self, reader: ReaderId) -> Result<(), EvictError> {
+    ///
+    /// # Safety
+    ///
+    /// If the reader is one of this process, none of its samples is looked at from now on (dropping them is harmless). For readers of
+    /// other processes the caller makes the same promise as far as their answers matter to anybody.
+    pub unsafe fn evict(&self, reader: ReaderId) -> Result<(), EvictError> {
         let index = reader.index;
         let out_of_bounds = EvictError::OutOfBounds { index: index.get(), entries: self.geometry().readers };
         let entry = self.view().reader_entry(index).ok_or(out_of_bounds)?;
         // While this is held nobody joins with the index once it is marked evicted, so what follows cannot hit a successor.
         let _eviction = self.claim(Lock::EVICTION).map_err(EvictError::Os)?.ok_or(EvictError::Busy)?;
-        if matches!(reader.state & STATE_MASK, STATE_CLEAN | STATE_EVICTED) {
+        if reader.state & STATE_MASK == STATE_CLEAN {
             return Err(EvictError::Gone);
         }
         let evicted = reader.state | STATE_EVICTED;
-        // ORDERING: Release; who finds the entry evicted takes the eviction lock before it goes on. Failure: Relaxed, another holder.
-        if entry.state().compare_exchange(reader.state, evicted, Release, Relaxed).is_err() {
-            return Err(EvictError::Gone);
+        // ORDERING: Release; who finds the entry evicted takes the eviction lock before it goes on. Failure: Relaxed, another holder,
+        // or an eviction that died half done: all that follows may be done twice.
+        match entry.state().compare_exchange(reader.state, evicted, Release, Relaxed) {
+            Ok(_) => {}
+            Err(found) if found == evicted => {}
+            Err(_) => return Err(EvictError::Gone),
         }
         // ORDERING: Relaxed; noticed soon.
         self.view().quarantined().fetch_or(index.bit(), Relaxed);

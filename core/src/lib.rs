@@ -25,6 +25,7 @@ mod index;
 pub mod layout;
 #[allow(unsafe_code, reason = "the trait's implementation for real memory")]
 mod memory;
+#[allow(unsafe_code, reason = "declares the unsafe trait Mapping")]
 mod os;
 #[allow(unsafe_code, reason = "bounds are established here")]
 mod region;
@@ -39,18 +40,22 @@ pub use region::*;
 pub use snapshot::*;
 
 portable_atomic::cfg_has_atomic_cas! {
+#[allow(unsafe_code, reason = "implements the unsafe trait Mapping")]
 mod bare;
 mod batch;
 mod config;
 mod deadline;
+#[allow(unsafe_code, reason = "declares an unsafe function")]
 mod evict;
 #[allow(unsafe_code, reason = "payloads in place")]
 mod loan;
 mod reader;
+#[allow(unsafe_code, reason = "declares an unsafe function")]
 mod registry;
 #[allow(unsafe_code, reason = "payloads in place")]
 mod sample;
 mod seeds;
+#[allow(unsafe_code, reason = "keeps the mapping longer than the view")]
 mod segment;
 mod slots;
 mod typed;
@@ -66,7 +71,7 @@ pub use registry::Recovered;
 pub use sample::*;
 pub use seeds::*;
 pub use segment::*;
-pub use slots::view::{Entry, HeaderWords, Ring, Slot, SlotsView};
+pub use slots::view::{Entry, HeaderWords, Inspection, Ring, Slot, SlotsView};
 pub use typed::*;
 pub use writer::*;
 }

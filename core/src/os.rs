@@ -129,10 +129,10 @@ pub trait Os: Clone {
     /// [`OpenFault`]: no such name, no permission, a name file that is not one, or a system call failed.
     fn open(&self, name: &Self::Name, access: Access) -> Result<Self::Mapping, OpenFault>;
 
-    /// Sleeps while `word` holds `expected`, at most `timeout` (clauses 5 to 7).
+    /// Sleeps while `word` holds `expected`, at most `timeout` (clauses 5 to 7). `mask` is not 0.
     fn wait(&self, word: &AtomicU32, expected: u32, mask: u32, timeout: Duration) -> Woken;
 
-    /// Wakes everybody who waits on `word` with a mask that shares a bit with `mask` (clause 6).
+    /// Wakes everybody who waits on `word` with a mask that shares a bit with `mask`, which is not 0 (clause 6).
     fn wake(&self, word: &AtomicU32, mask: u32);
 
     /// Sleeps for about `time` without a word: for waiters that cannot register.
@@ -162,7 +162,14 @@ pub trait Os: Clone {
 /// 10. When a claim is dropped, or its process dies in any way, the lock is free; a fork of the process does not keep it.
 /// 11. `is_claimed` is true exactly while a claim is out, wherever it is held, also in this process.
 /// 12. In a forked child an inherited claim answers `is_mine() == false`, and dropping it changes nothing for the parent.
-pub trait Mapping {
+///
+/// (A holder that is killed between a fork and its child's first instruction may keep its lock until the child runs.)
+///
+/// # Safety
+///
+/// Clauses 4, 9, 10 and 12 carry the soundness of everything above: the memory is valid as long as the mapping lives and moves with
+/// it, and no lock is ever given to two. [`alignment`](Self::alignment) and [`access`](Self::access) tell the truth.
+pub unsafe trait Mapping {
     /// Access to the mapped memory.
     type Memory: Memory;
     /// A lock that is held.
@@ -189,6 +196,16 @@ pub trait Mapping {
     /// # Errors
     /// The system call that failed.
     fn unlink(&self) -> Result<(), OsError>;
+
+    /// A power of two that the memory's first byte is a multiple of: at least 64.
+    fn alignment(&self) -> usize {
+        64
+    }
+
+    /// What the memory may be used for.
+    fn access(&self) -> Access {
+        Access::ReadWrite
+    }
 
     /// Whether this process may use the mapping: false in a forked child of the one that made it.
     fn is_mine(&self) -> bool {

@@ -19,6 +19,8 @@ use crate::slots::notify::Wait;
 use crate::slots::take::{Follow, Found, Took};
 use crate::typed::{Payload, fits};
 
+/// After so many samples a busy reader looks whether there are new writers.
+const NEWS: u32 = 64;
 /// Looks at the slots before a reader parks.
 const SPINS: u32 = 256;
 
@@ -37,19 +39,24 @@ pub struct Reader<H: SegmentHandle, T: ?Sized = [u8]> {
     last: Cell<u32>,
     taken: Cell<u32>,
     missed: Cell<u32>,
+    /// The last take only moved a cursor: no reason to park.
+    moved: Cell<bool>,
     payload: PhantomData<fn(&T)>,
 }
 
 /// What a reader shares with its samples: enough to let go of one, from any thread.
 pub(crate) struct ReaderShared<H: SegmentHandle> {
-    pub(crate) handle: H,
+    // Let go of before the handle, which may be the last one to the mapping.
     claimed: Claimed<H::Platform, ReaderIndex>,
+    pub(crate) handle: H,
 }
 
 /// What one look at all writers came to.
 enum Look {
     Got(Got),
     Nothing,
+    /// Only a cursor moved: there may be something behind it.
+    Moved,
 }
 
 /// A sample that was found and is protected: where, and whose.
@@ -87,19 +94,21 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         handle.view().disconnected().fetch_and(!claimed.index.bit(), Relaxed);
         handle.protocol().join(claimed.index, |writer, start| follow[writer.get() as usize] = Some(start));
         // ORDERING: Acquire, edge "close"; a hint of whom to poll, completed by every empty take.
-        let known = handle.view().ever().load(Acquire);
+        let known = ever(&handle);
         Ok(Self {
             shared: ReaderShared { handle, claimed },
-            follow: follow.map(|start| start.unwrap_or(Follow::new(0))),
+            follow: follow.map(|start| start.unwrap_or(Follow::new(0, 0))),
             known: Cell::new(known),
             last: Cell::new(0),
             taken: Cell::new(0),
             missed: Cell::new(0),
+            moved: Cell::new(false),
             payload: PhantomData,
         })
     }
 
-    /// Takes the next sample, if there is one. Never waits: may run in a signal or interrupt handler.
+    /// Takes the next sample, if there is one. Never waits and never recovers: may run in a signal or interrupt handler. Who only
+    /// polls learns of a writer's death when somebody else recovers it ([`Segment::recover`], or any wait).
     ///
     /// # Errors
     /// [`TakeError::Closed`] or [`TakeError::WriterDied`] once everything was read and no writer is left that could bring more;
@@ -121,7 +130,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     #[inline(always)]
     fn take_next(&self) -> Option<Got> {
         let writer = WriterIndex::new(self.last.get())?;
-        if !self.may_take() || self.known.get() != writer.bit() {
+        if !self.may_take() || self.known.get() != writer.bit() || self.taken.get().is_multiple_of(NEWS) {
             return None;
         }
         let follow = &self.follow[(writer.get() % WRITERS_MAX) as usize];
@@ -132,12 +141,20 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     /// Takes the next sample of any writer, or finds out why there is none.
     #[inline(never)]
     fn take_slowly(&self) -> Result<Option<Got>, TakeError> {
+        self.moved.set(false);
+        if self.taken.get().is_multiple_of(NEWS) {
+            self.known.set(ever(&self.shared.handle));
+        }
         if self.is_plainly_empty() {
             return Ok(None);
         }
         match self.look()? {
             Look::Got(got) => Ok(Some(got)),
             Look::Nothing => self.take_when_empty(),
+            Look::Moved => {
+                self.moved.set(true);
+                Ok(None)
+            }
         }
     }
 
@@ -161,6 +178,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
             // The look after the registration: what was committed before it told nobody.
             if let Some(sample) = self.take()? {
                 return Ok(sample);
+            }
+            if self.moved.get() {
+                continue;
             }
             let Some(slice) = deadline.next(READER_SLICE) else { return Err(TakeError::TimedOut) };
             let woken = wait.sleep(slice);
@@ -191,8 +211,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         self.taken.get()
     }
 
-    /// Positions that held nothing for this reader when it came to them: overwritten samples (and, in rare cases, positions burnt
-    /// by the recovery of a dead writer).
+    /// Samples that were overwritten before this reader came to them: 0 where overwriting is not allowed.
     pub fn missed(&self) -> u32 {
         self.missed.get()
     }
@@ -228,25 +247,29 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         let segment = &*self.shared.handle;
         let protocol = segment.protocol();
         let first = self.last.get() + 1;
+        let mut moved = false;
         let mut waiting = self.known.get().rotate_right(first);
         while waiting != 0 {
             let number = (waiting.trailing_zeros() + first) % WRITERS_MAX;
             waiting &= waiting - 1;
             let Some(writer) = WriterIndex::new(number) else { continue };
             let follow = &self.follow[(number % WRITERS_MAX) as usize];
-            // Twice: a take that only moved its cursor is not "nothing".
-            for _ in 0..2 {
+            // Twice: a take that only moved its cursor is not "nothing". No more: each such take looks over all slots.
+            for tries_left in [1, 0] {
                 match protocol.take(self.index(), writer, follow) {
                     Took::Got { found, position, missed } => {
                         self.last.set(number);
                         return Ok(Look::Got(Got { found, writer, position, missed }));
                     }
                     Took::Nothing => break,
-                    Took::Moved { missed } => self.count_missed(missed),
+                    Took::Moved { missed } => {
+                        self.count_missed(missed);
+                        moved |= tries_left == 0;
+                    }
                 }
             }
         }
-        Ok(Look::Nothing)
+        Ok(if moved { Look::Moved } else { Look::Nothing })
     }
 
     /// Nothing from the writers known: are there others, and will there be more?
@@ -254,7 +277,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     fn take_when_empty(&self) -> Result<Option<Got>, TakeError> {
         let view = self.shared.handle.view();
         // ORDERING: Acquire, all, edge "close"; pairs with the Release of a close or recovery. What was committed before is seen below.
-        let ever = view.ever().load(Acquire) & crate::index::first_bits(view.geometry().writers);
+        let ever = ever(&self.shared.handle);
         let (closed, died) = (view.closed().load(Acquire), view.died().load(Acquire));
         let is_over = ever != 0 && (closed | died) & ever == ever;
         if ever == self.known.get() && !is_over {
@@ -262,8 +285,13 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
         self.known.set(ever);
         // The look behind the bits: a last commit is visible now.
-        if let Look::Got(got) = self.look()? {
-            return Ok(Some(got));
+        match self.look()? {
+            Look::Got(got) => return Ok(Some(got)),
+            Look::Moved => {
+                self.moved.set(true);
+                return Ok(None);
+            }
+            Look::Nothing => {}
         }
         if !is_over {
             return Ok(None);
@@ -305,6 +333,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
 
     #[cold]
     fn count_missed(&self, missed: u32) {
+        if missed == 0 {
+            return;
+        }
         let total = self.missed.get().wrapping_add(missed);
         self.missed.set(total);
         if let Some(entry) = self.shared.handle.view().reader_entry(self.index()) {
@@ -352,6 +383,12 @@ impl<H: SegmentHandle> Drop for ReaderShared<H> {
             return;
         }
         let Some(entry) = self.handle.view().reader_entry(self.claimed.index) else { return };
+        // ORDERING: Relaxed; only an eviction, or a declaration of death, changes the state of an entry that is held.
+        let state = entry.state().load(Relaxed);
+        if state & !STATE_MASK != self.claimed.state & !STATE_MASK {
+            // Declared dead, and the entry is another's by now.
+            return;
+        }
         self.handle.protocol().leave(self.claimed.index);
         // ORDERING: Release, last: a death before this is recovered. Failure: evicted meanwhile; the next join puts it right.
         let _ = entry.state().compare_exchange(self.claimed.state, clean(self.claimed.state), Release, Relaxed);

@@ -7,6 +7,7 @@ use core::sync::atomic::AtomicU8;
 use portable_atomic::{AtomicU32, Ordering};
 
 use crate::error::HeadError;
+use crate::layout::head::{HEAD_LEN, READY_AT};
 use crate::memory::{Memory, Raw};
 
 /// Alignment that a region's first byte must have: a cache line.
@@ -21,7 +22,8 @@ pub const REGION_ALIGN: usize = 64;
 /// #[repr(align(64))]
 /// struct Bank([AtomicU8; 4096]);
 /// static BANK: Bank = Bank([const { AtomicU8::new(0) }; 4096]);
-/// let region = seqslot_core::Region::new(&BANK.0)?;
+/// // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
 /// assert_eq!(region.len(), 4096);
 /// # Ok::<(), seqslot_core::HeadError>(())
 /// ```
@@ -34,18 +36,21 @@ pub struct Region<'r> {
 impl<'r> Region<'r> {
     /// Wraps the bytes, after a check of their alignment.
     ///
-    /// Everybody who shares the bytes must reach them through this library, or by 32-bit atomics: accesses of other widths
-    /// would race. (Within one Rust program that is so as long as nobody else uses the slice.)
-    ///
     /// # Errors
     /// [`HeadError::Misaligned`] if the first byte is not at a multiple of 64.
-    pub fn new(bytes: &'r [AtomicU8]) -> Result<Self, HeadError> {
+    ///
+    /// # Safety
+    ///
+    /// 1. As long as a copy of the value, or anything made from it, is used, the bytes are reached through this library only (also by
+    ///    other cores): accesses of other widths would race, and payloads are lent out as plain references.
+    /// 2. At most one segment is made in them at a time.
+    pub unsafe fn new(bytes: &'r [AtomicU8]) -> Result<Self, HeadError> {
         let base = NonNull::from(bytes).cast::<u8>();
         if !base.as_ptr().addr().is_multiple_of(REGION_ALIGN) {
             return Err(HeadError::Misaligned);
         }
         // SAFETY: 1. valid for `bytes.len()` for 'r, which this value carries on; `AtomicU8` may be written through a shared
-        // reference. 2. checked above. 3. documented on this function. 4. a shared slice of atomics allows no `&mut`.
+        // reference. 2. checked above. 3. the caller's duty 1. 4. a shared slice of atomics allows no `&mut`.
         let raw = unsafe { Raw::new(base, bytes.len()) };
         Ok(Self { raw, bytes: PhantomData })
     }
@@ -68,11 +73,11 @@ impl<'r> Region<'r> {
         unsafe { self.raw.payload(0, 0) }.addr()
     }
 
-    /// Stores a word with Release, for a claim that lets go (edge "claim").
-    pub(crate) fn store_release(&self, at: usize, value: u32) {
-        assert!(at.is_multiple_of(4) && at + 4 <= self.len());
-        // SAFETY: 1. and 2. asserted. 3. borrowed for 'r. 4. `AtomicU8` is writable through a shared reference.
-        unsafe { self.raw.store(at, value, Ordering::Release) };
+    /// Whether a segment was made in the region.
+    pub(crate) fn is_ready(&self) -> bool {
+        // ORDERING: Relaxed; a question, nothing else is read.
+        // SAFETY: 1. a multiple of 4. 2. compared before. 3. borrowed for 'r.
+        self.len() >= HEAD_LEN && unsafe { self.raw.load(READY_AT, Ordering::Relaxed) } != 0
     }
 
     /// The memory handle; valid for `'r`.
@@ -117,21 +122,31 @@ impl<'m, M: Memory> Word<'m, M> {
 
     /// Stores to it.
     #[inline(always)]
-    pub fn store(&self, value: u32, order: Ordering) {
+    pub(crate) fn store(&self, value: u32, order: Ordering) {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.store(self.at, value, order) }
     }
 
     /// Stores with Release, then a full fence.
     #[inline(always)]
-    pub fn store_fenced(&self, value: u32) {
+    pub(crate) fn store_fenced(&self, value: u32) {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.store_fenced(self.at, value) }
     }
 
+    /// The word itself, for tests and tools that write what somebody else would have written.
+    ///
+    /// # Safety
+    ///
+    /// 1. The memory is real, and mapped writable if the word is written. 2. What is written is what a party of the protocol, however
+    ///    buggy, could write without breaking a promise that this process's loans and samples rely on.
+    pub unsafe fn atomic(&self) -> &'m AtomicU32 {
+        self.futex()
+    }
+
     /// The word for the platform's wait and wake.
     #[inline(always)]
-    pub fn futex(&self) -> &'m AtomicU32 {
+    pub(crate) fn futex(&self) -> &'m AtomicU32 {
         // SAFETY: `new` duties 1 to 3; the reference lives as long as the borrow of the memory.
         unsafe { self.memory.futex(self.at) }
     }
@@ -140,38 +155,50 @@ impl<'m, M: Memory> Word<'m, M> {
 portable_atomic::cfg_has_atomic_cas! {
 use crate::memory::MemoryCas;
 
+impl Region<'_> {
+    /// Lets go of the lock whose word at `at` holds `held`, unless it was freed, and perhaps taken, before.
+    pub(crate) fn let_go(&self, at: usize, held: u32) {
+        if !at.is_multiple_of(4) || at.checked_add(4).is_none_or(|end| end > self.len()) {
+            return;
+        }
+        // ORDERING: Release, edge "claim"; pairs with the Acquire of the next claim. Failure: Relaxed, nothing is concluded.
+        // SAFETY: 1. and 2. checked above. 3. borrowed for 'r. 4. `AtomicU8` is writable through a shared reference.
+        let _ = unsafe { self.raw.compare_exchange(at, held, held.wrapping_add(1), Ordering::Release, Ordering::Relaxed) };
+    }
+}
+
 impl<M: MemoryCas> Word<'_, M> {
     /// Compare and exchange (strong); `Err` has the value found.
     #[inline(always)]
-    pub fn compare_exchange(&self, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
+    pub(crate) fn compare_exchange(&self, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.compare_exchange(self.at, current, new, success, failure) }
     }
 
     /// Adds, wrapping; returns the previous value.
     #[inline(always)]
-    pub fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+    pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.fetch_add(self.at, value, order) }
     }
 
     /// Sets bits; returns the previous value.
     #[inline(always)]
-    pub fn fetch_or(&self, bits: u32, order: Ordering) -> u32 {
+    pub(crate) fn fetch_or(&self, bits: u32, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.fetch_or(self.at, bits, order) }
     }
 
     /// Keeps only `bits`; returns the previous value.
     #[inline(always)]
-    pub fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
+    pub(crate) fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.fetch_and(self.at, bits, order) }
     }
 
     /// Keeps only `bits` with Release, then a full fence.
     #[inline(always)]
-    pub fn and_fenced(&self, bits: u32) {
+    pub(crate) fn and_fenced(&self, bits: u32) {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.and_fenced(self.at, bits) }
     }

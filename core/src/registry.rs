@@ -1,5 +1,7 @@
 //! The registry: who holds which entry, and recovery of the entries of the dead.
 
+use core::time::Duration;
+
 use portable_atomic::Ordering::{Relaxed, Release};
 
 use crate::error::{JoinError, OsError};
@@ -54,6 +56,11 @@ pub(crate) fn fill<M: Memory, O: Os>(entry: &Entry<'_, M>, os: &O, token: u32) {
     entry.namespace().store(process.pid_namespace, Relaxed);
 }
 
+/// How often a claim looks at all entries before it says that they are taken.
+const TRIES: u32 = 4;
+/// What it waits in between: a recovery is over by then.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// An entry that this process holds.
 pub(crate) struct Claimed<O: SlotsOs, I> {
     pub(crate) index: I,
@@ -72,60 +79,83 @@ impl<O: SlotsOs> Segment<O> {
     /// Claims the first free reader entry, or the one wanted, recovers what its last holder left, and marks it in use with `state`.
     pub(crate) fn claim_reader(&self, wanted: Option<ReaderIndex>, state: u32) -> Result<Claimed<O, ReaderIndex>, JoinError> {
         let entries = self.geometry().readers;
-        for index in candidates(wanted.map(ReaderIndex::get), entries)?.filter_map(ReaderIndex::new) {
-            let Some(entry) = self.view().reader_entry(index) else { continue };
-            let Some(claim) = self.claim(Lock::reader(index.get() as u8))? else { continue };
-            // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
-            let before = entry.state().load(Relaxed);
-            // Held until the entry is ours in every word, so that no eviction of the former holder is still under way.
-            let eviction = if before & STATE_MASK == STATE_EVICTED {
-                match self.claim(Lock::EVICTION)? {
-                    Some(held) => Some(held),
-                    None => continue,
+        let candidates = candidates(wanted.map(ReaderIndex::get), entries)?;
+        for tries_left in (0..TRIES).rev() {
+            for index in candidates.clone().filter_map(ReaderIndex::new) {
+                let Some(claim) = self.claim(Lock::reader(index.get() as u8))? else { continue };
+                if let Some(state) = self.enter_reader(index, state)? {
+                    return Ok(Claimed { index, claim, state });
                 }
-            } else {
-                None
-            };
-            if before & STATE_MASK != STATE_CLEAN {
-                self.protocol().recover_reader_in(index, before);
             }
-            fill(&entry, self.os(), self.draw_token());
-            for counter in [entry.head(), entry.burnt(), entry.retries(), entry.lapses()] {
-                counter.store(0, Relaxed);
-            }
-            let state = next_state(before, state);
-            // ORDERING: Release, before anything of the entry is used: a death from here on is recovered.
-            entry.state().store(state, Release);
-            // ORDERING: Relaxed; the join that follows is what others see.
-            self.view().quarantined().fetch_and(!index.bit(), Relaxed);
-            drop(eviction);
-            return Ok(Claimed { index, claim, state });
+            self.pause_for_recoverers(tries_left);
         }
         Err(refusal(wanted.map(ReaderIndex::get), entries))
+    }
+
+    /// Makes the entry of a reader, whose lock is ours, our own; its new state word. `None` while an eviction is under way.
+    fn enter_reader(&self, index: ReaderIndex, state: u32) -> Result<Option<u32>, OsError> {
+        let Some(entry) = self.view().reader_entry(index) else { return Ok(None) };
+        // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
+        let before = entry.state().load(Relaxed);
+        // Held until the entry is ours in every word, so that no eviction of the former holder is still under way.
+        let _eviction = if before & STATE_MASK == STATE_EVICTED {
+            match self.claim(Lock::EVICTION)? {
+                Some(held) => Some(held),
+                None => return Ok(None),
+            }
+        } else {
+            None
+        };
+        if before & STATE_MASK != STATE_CLEAN {
+            self.protocol().recover_reader_in(index, before);
+        }
+        fill(&entry, self.os(), self.draw_token());
+        for counter in [entry.head(), entry.burnt(), entry.retries(), entry.lapses()] {
+            counter.store(0, Relaxed);
+        }
+        let state = next_state(before, state);
+        // ORDERING: Release, before anything of the entry is used: a death from here on is recovered. Failure: Relaxed; an eviction of
+        // the former holder came between.
+        if entry.state().compare_exchange(before, state, Release, Relaxed).is_err() {
+            return Ok(None);
+        }
+        // ORDERING: Relaxed; the join that follows is what others see.
+        self.view().quarantined().fetch_and(!index.bit(), Relaxed);
+        Ok(Some(state))
     }
 
     /// Claims the first free writer entry, recovers what its last holder left, and marks it in use with `state`.
     pub(crate) fn claim_writer(&self, state: u32) -> Result<Claimed<O, WriterIndex>, JoinError> {
         let entries = self.geometry().writers;
-        for index in (0..entries).filter_map(WriterIndex::new) {
-            let Some(entry) = self.view().writer_entry(index) else { continue };
-            let Some(claim) = self.claim(Lock::writer(index.get() as u8))? else { continue };
-            // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
-            let before = entry.state().load(Relaxed);
-            if before & STATE_MASK != STATE_CLEAN {
-                self.protocol().recover_writer(index);
+        for tries_left in (0..TRIES).rev() {
+            for index in (0..entries).filter_map(WriterIndex::new) {
+                let Some(entry) = self.view().writer_entry(index) else { continue };
+                let Some(claim) = self.claim(Lock::writer(index.get() as u8))? else { continue };
+                // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
+                let before = entry.state().load(Relaxed);
+                if before & STATE_MASK != STATE_CLEAN {
+                    self.protocol().recover_writer(index);
+                }
+                fill(&entry, self.os(), self.draw_token());
+                let state = next_state(before, state);
+                // ORDERING: Release, before anything of the entry is used: a death from here on is recovered.
+                entry.state().store(state, Release);
+                // ORDERING: Relaxed, both, then Release: who sees the writer in `ever` (Acquire) sees it neither closed nor dead.
+                self.view().closed().fetch_and(!index.bit(), Relaxed);
+                self.view().died().fetch_and(!index.bit(), Relaxed);
+                self.view().ever().fetch_or(index.bit(), Release);
+                return Ok(Claimed { index, claim, state });
             }
-            fill(&entry, self.os(), self.draw_token());
-            let state = next_state(before, state);
-            // ORDERING: Release, before anything of the entry is used: a death from here on is recovered.
-            entry.state().store(state, Release);
-            // ORDERING: Relaxed, both, then Release: who sees the writer in `ever` (Acquire) sees it neither closed nor dead.
-            self.view().closed().fetch_and(!index.bit(), Relaxed);
-            self.view().died().fetch_and(!index.bit(), Relaxed);
-            self.view().ever().fetch_or(index.bit(), Release);
-            return Ok(Claimed { index, claim, state });
+            self.pause_for_recoverers(tries_left);
         }
         Err(refusal(None, entries))
+    }
+
+    /// An entry whose lock is held may be one that somebody is recovering just now: a moment later it is free.
+    fn pause_for_recoverers(&self, tries_left: u32) {
+        if tries_left != 0 {
+            self.os().sleep(PAUSE);
+        }
     }
 
     /// Looks for entries whose holders are dead, and recovers them. Does nothing to the living, whatever it costs them to answer.
@@ -154,34 +184,52 @@ impl<O: SlotsOs> Segment<O> {
         }
         for index in (0..self.geometry().readers).filter_map(ReaderIndex::new) {
             let Some(entry) = self.view().reader_entry(index) else { continue };
-            // ORDERING: Relaxed; a hint, read again under the lock. An evicted entry is put right by the next join, under the eviction lock.
-            if matches!(entry.state().load(Relaxed) & STATE_MASK, STATE_CLEAN | STATE_EVICTED) {
+            // ORDERING: Relaxed; a hint, read again under the lock.
+            if entry.state().load(Relaxed) & STATE_MASK == STATE_CLEAN {
                 continue;
             }
             let Some(held) = self.claim(Lock::reader(index.get() as u8))? else { continue };
-            let state = entry.state().load(Relaxed);
-            if !matches!(state & STATE_MASK, STATE_CLEAN | STATE_EVICTED) {
-                self.protocol().recover_reader_in(index, state);
+            if self.recover_entry_of_reader(index)? {
                 recovered.readers |= index.bit();
-                // ORDERING: Release, last, as above. Failure: an eviction came between; it is put right by the next join.
-                let _ = entry.state().compare_exchange(state, clean(state), Release, Relaxed);
             }
             drop(held);
         }
         Ok(recovered)
     }
 
+    /// Recovers the entry of a reader whose lock is ours; whether there was something to recover, and no eviction in its way.
+    fn recover_entry_of_reader(&self, index: ReaderIndex) -> Result<bool, OsError> {
+        let Some(entry) = self.view().reader_entry(index) else { return Ok(false) };
+        let state = entry.state().load(Relaxed);
+        // An eviction may have died half done, or be under way: then whoever evicts sees to it.
+        let _eviction = match state & STATE_MASK {
+            STATE_CLEAN => return Ok(false),
+            STATE_EVICTED => match self.claim(Lock::EVICTION)? {
+                Some(held) => Some(held),
+                None => return Ok(false),
+            },
+            _ => None,
+        };
+        self.protocol().recover_reader_in(index, state);
+        // ORDERING: Relaxed; the next join is what others see.
+        self.view().quarantined().fetch_and(!index.bit(), Relaxed);
+        // ORDERING: Release, last: a recoverer that dies before this is followed by another. Failure: an eviction came between; the
+        // next recovery, or join, puts that right.
+        Ok(entry.state().compare_exchange(state, clean(state), Release, Relaxed).is_ok())
+    }
+
     /// Says that whoever held `lock` is gone, on a platform that cannot know ([`Bare`](crate::Bare): a core was reset), and recovers.
     /// On platforms with locks of their own this only recovers.
     ///
-    /// The caller answers for the truth of it: a party that lives on would lose its entry, as an evicted reader does.
-    ///
     /// # Errors
     /// The system call that failed.
-    pub fn declare_dead(&self, lock: Lock) -> Result<Recovered, OsError> {
-        if let Some(word) = self.lock_word(lock) {
-            // ORDERING: Release, edge "claim"; pairs with the Acquire of the next claim.
-            word.store(0, Release);
+    ///
+    /// # Safety
+    ///
+    /// The holder is gone: it uses no loan and no sample from now on. What it had may be loaned anew at once. (Dropping its handles is harmless.)
+    pub unsafe fn declare_dead(&self, lock: Lock) -> Result<Recovered, OsError> {
+        if let Some(word) = self.view().lock_word(lock) {
+            crate::bare::free_lock(word);
         }
         self.recover()
     }

@@ -36,7 +36,9 @@ impl<O: Os<Mapping: Mapping<Memory: MemoryCas>>> SlotsOs for O {}
 /// # #[repr(align(64))]
 /// # struct Bank([AtomicU8; 16384]);
 /// # static BANK: Bank = Bank([const { AtomicU8::new(0) }; 16384]);
-/// let segment = Segment::create(Bare::new(Region::new(&BANK.0)?), &(), &Config::slots(4, 100))?;
+/// // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// let region = unsafe { Region::new(&BANK.0) }?;
+/// let segment = Segment::create(Bare::new(region), &(), &Config::slots(4, 100))?;
 /// let reader = segment.reader()?;
 /// let writer = segment.writer()?;
 /// let mut loan = writer.loan()?;
@@ -83,7 +85,11 @@ impl<O: SlotsOs> Segment<O> {
         let memory = mapping.memory();
         let len = memory.len() as u64;
         let head = geometry.head(config.flags(), config.type_hash, registry::draw_instance(&os));
-        let view = SlotsView::new(memory, geometry)
+        if mapping.alignment() < geometry.align as usize {
+            return Err(CreateError::Misaligned);
+        }
+        // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. a created object is mapped writable.
+        let view = unsafe { SlotsView::new(memory, geometry) }
             .map_err(|_| CreateError::RegionTooShort { len, needed: geometry.total_len as u64 })?;
         let segment = Self::new(Some(owner), view, head, os, mapping);
         registry::fill(&segment.view.owner_entry(), &segment.os, segment.draw_token());
@@ -105,10 +111,17 @@ impl<O: SlotsOs> Segment<O> {
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn adopt(os: O, mapping: O::Mapping) -> Result<Self, AttachError> {
+        if mapping.access() == Access::ReadOnly {
+            return Err(AttachError::ReadOnly);
+        }
         let memory = mapping.memory();
         let head = Head::read(&memory)?;
         let geometry = SlotsGeometry::from_head(&head, memory.len())?;
-        let view = SlotsView::new(memory, geometry)?;
+        if mapping.alignment() < geometry.align as usize {
+            return Err(HeadError::Misaligned.into());
+        }
+        // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. checked above.
+        let view = unsafe { SlotsView::new(memory, geometry) }?;
         let segment = Self::new(None, view, head, os, mapping);
         // What cannot be recovered now (descriptors ran out) is tried again when it is in the way.
         let _ = segment.recover();
@@ -214,28 +227,15 @@ impl<O: SlotsOs> Segment<O> {
     }
 
     fn is_alive(&self, lock: Lock) -> Result<bool, OsError> {
-        match self.lock_word(lock) {
+        match self.view.lock_word(lock) {
             Some(word) => self.mapping.is_claimed(lock, word),
             None => Ok(false),
         }
     }
 
-    /// The word set aside for `lock`.
-    pub(crate) fn lock_word(&self, lock: Lock) -> Option<&AtomicU32> {
-        let number = u32::from(lock.number());
-        let word = match number {
-            0..32 => self.view.reader_entry(ReaderIndex::new(number)?)?.lock(),
-            32..64 => self.view.writer_entry(WriterIndex::new(number - 32)?)?.lock(),
-            64 => self.view.owner_entry().lock(),
-            // The eviction lock has the second word of the owner's line that people do not need.
-            _ => self.view.owner_entry().lapses(),
-        };
-        Some(word.futex())
-    }
-
     /// Takes `lock`, without waiting.
     pub(crate) fn claim(&self, lock: Lock) -> Result<Option<ClaimOf<O>>, OsError> {
-        match self.lock_word(lock) {
+        match self.view.lock_word(lock) {
             Some(word) => self.mapping.claim(lock, word),
             None => Ok(None),
         }
@@ -288,9 +288,17 @@ impl<O: SlotsOs> fmt::Debug for Segment<O> {
 }
 
 /// How a handle holds its segment: by reference, or (with `alloc`) by `Arc`, for handles that live on their own.
-pub trait SegmentHandle: Deref<Target = Segment<Self::Platform>> {
+/// Sealed: the handles over it rely on getting the same segment every time.
+pub trait SegmentHandle: Deref<Target = Segment<Self::Platform>> + sealed::Sealed {
     /// The platform of the segment.
     type Platform: SlotsOs;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<O: super::SlotsOs> Sealed for &super::Segment<O> {}
+    #[cfg(feature = "alloc")]
+    impl<O: super::SlotsOs> Sealed for alloc::sync::Arc<super::Segment<O>> {}
 }
 
 impl<O: SlotsOs> SegmentHandle for &Segment<O> {

@@ -66,8 +66,9 @@ impl Way {
 ///
 /// `H` is how it holds the segment: `&Segment`, or `Arc<Segment>` (feature `alloc`) for a writer that lives on its own.
 pub struct Writer<H: SegmentHandle, T: ?Sized = [u8]> {
-    handle: H,
+    // Let go of before the handle, which may be the last one to the mapping.
     claimed: Claimed<H::Platform, WriterIndex>,
+    handle: H,
     /// The next position.
     position: Cell<u32>,
     /// The next slot in ring order.
@@ -170,6 +171,10 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
             match self.try_loan() {
                 Err(LoanError::NoFreeSlot) => {}
                 answer => return answer,
+            }
+            // Marks may lag (somebody else's sweep, or mark, is half done): nobody parks on a hint.
+            if let Some(reserved) = self.reserve_by_looking_at_all() {
+                return Ok(self.lend(reserved));
             }
             let woken = wait.sleep(slice);
             deadline.account(self.handle.os(), slice, woken);
@@ -328,6 +333,7 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
             self.plenty.set(plenty);
             if plenty >= PLENTIFUL {
                 protocol.become_plentiful();
+                self.plenty.set(0);
             }
             if got.is_some() {
                 return got;
@@ -358,6 +364,15 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
             }
         }
         None
+    }
+
+    /// Looks at every slot: O(slots), before this writer parks.
+    #[cold]
+    fn reserve_by_looking_at_all(&self) -> Option<Reserved> {
+        if self.handle.geometry().overwrite {
+            return None;
+        }
+        (0..self.handle.geometry().slots).find_map(|slot| self.protocol().claim(self.claimed.index, slot, 0))
     }
 
     /// Takes the oldest sample in ring order away that nobody is inside of.
@@ -417,16 +432,24 @@ impl<H: SegmentHandle, T: ?Sized> Drop for Writer<H, T> {
         if !self.is_mine() {
             return;
         }
+        let view = self.handle.view();
+        let Some(entry) = view.writer_entry(self.claimed.index) else { return };
+        // ORDERING: Relaxed; only a declaration of death changes the state of an entry that is held.
+        if entry.state().load(Relaxed) != self.claimed.state {
+            // Declared dead, and the entry is another's by now.
+            return;
+        }
         if self.loans.get() != 0 {
             self.take_back_forgotten();
         }
-        let view = self.handle.view();
+        if self.way.get() == Way::Hottest && self.protocol().is_scarce() {
+            // Nobody else may ever look whether slots still are scarce; whoever finds them so says it again.
+            self.protocol().become_plentiful();
+        }
         // ORDERING: Release, edge "close"; pairs with the Acquire of an empty take. Carries the last commit.
         view.closed().fetch_or(self.claimed.index.bit(), Release);
         self.protocol().notify_all();
-        if let Some(entry) = view.writer_entry(self.claimed.index) {
-            // ORDERING: Release, last: a death before this is recovered.
-            entry.state().store(clean(self.claimed.state), Release);
-        }
+        // ORDERING: Release, last: a death before this is recovered.
+        entry.state().store(clean(self.claimed.state), Release);
     }
 }

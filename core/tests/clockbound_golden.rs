@@ -53,7 +53,8 @@ impl Segment {
     }
 
     fn view(&self, len: usize) -> Result<ClockBoundView<seqslot_core::Raw>, ShmError> {
-        let region = Region::new(&self.bank.0[..len]).expect("aligned");
+        // SAFETY: 1. and 2. the bank is this value's, and holds one segment.
+        let region = unsafe { Region::new(&self.bank.0[..len]) }.expect("aligned");
         // SAFETY: 1. the bank lives for ever. 2. it is aligned to 64.
         unsafe { ClockBoundView::attach(region.raw()) }
     }

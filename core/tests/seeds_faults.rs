@@ -1,10 +1,12 @@
 //! The seeds' faults: each has a test here that shows that ours does not have it.
 #![allow(missing_docs, clippy::result_large_err)]
 
+mod poke;
 mod seeds_support;
 
 use core::time::Duration;
 
+use poke::Poke;
 use portable_atomic::Ordering::Relaxed;
 use seeds_support::{Face, attach, face, safe};
 use seqslot_core::{Lock, ReaderIndex, SlotBackend, SlotError, SlotHandle, WriterIndex};
@@ -219,7 +221,7 @@ fn a_sample_held_while_the_positions_run_half_a_circle_is_still_the_oldest() {
 
 /// Takes the writer entry away from `face` as its recovery would, and lets its positions run on.
 fn drop_writer_entry_and_move_head(face: &Face, by: u32) {
-    face.segment().declare_dead(Lock::writer(0)).unwrap();
+    seeds_support::dead(face.segment(), Lock::writer(0)).unwrap();
     let head = face.segment().view().writer_entry(WriterIndex::new(0).unwrap()).unwrap().head();
     head.store(head.load(Relaxed).wrapping_add(by), Relaxed);
 }
@@ -244,7 +246,7 @@ fn a_killed_waiter_leaves_no_waiter_behind() {
     // It dies registered.
     let view = face.segment().view();
     view.change_waiters().fetch_or(1, Relaxed);
-    assert_eq!(face.segment().declare_dead(Lock::writer(0)).unwrap().writers, 1);
+    assert_eq!(seeds_support::dead(face.segment(), Lock::writer(0)).unwrap().writers, 1);
     assert_eq!(view.change_waiters().load(Relaxed), 0);
     core::mem::forget(other);
 }
@@ -275,7 +277,7 @@ fn every_change_moves_the_generation() {
     moved("release of the safe face");
     drop(reader);
     moved("leave");
-    face.segment().declare_dead(Lock::writer(0)).unwrap();
+    seeds_support::dead(face.segment(), Lock::writer(0)).unwrap();
     moved("recovery");
 }
 
@@ -289,7 +291,7 @@ fn a_dead_reader_of_this_face_holds_nothing_and_its_successor_starts_anew() {
     send(&face, R0, b"b");
     assert_eq!(face.reserve_slot(R0), Err(SlotError::NoFreeSlot));
     core::mem::forget(reader);
-    assert_eq!(face.segment().declare_dead(Lock::reader(0)).unwrap().readers, 1);
+    assert_eq!(seeds_support::dead(face.segment(), Lock::reader(0)).unwrap().readers, 1);
     let after = send(&face, R0, b"c");
     send(&face, R0, b"d");
     send(&face, R0, b"e");
@@ -375,7 +377,7 @@ fn an_evicted_reader_of_this_face_counts_no_more_until_it_comes_back() {
     assert!(face.reserve_slot(R0).is_err());
     let mut hung = None;
     face.segment().lag(|lag| hung = Some(lag.reader));
-    face.segment().evict(hung.unwrap()).unwrap();
+    seeds_support::evict(face.segment(), hung.unwrap()).unwrap();
     send(&face, R0, b"b");
     assert_eq!(reader.mark_read(held, 0), Err(SlotError::StaleHandle));
     assert_eq!(reader.next_unread_slot(0), Ok(None), "it has joined anew");
@@ -391,7 +393,7 @@ fn loans_of_a_dead_writer_and_of_a_dropped_one_come_back() {
     let kept = send(&other, R0, b"kept");
     let lost = other.reserve_slot(0).unwrap();
     assert_eq!(face.reserve_slot(R0), Err(SlotError::NoFreeSlot));
-    assert_eq!(face.segment().declare_dead(Lock::writer(0)).unwrap().slots, 1);
+    assert_eq!(seeds_support::dead(face.segment(), Lock::writer(0)).unwrap().slots, 1);
     assert_eq!(other.commit_slot(lost, b"x"), Err(SlotError::StaleHandle));
     core::mem::forget(other);
     let again = face.reserve_slot(R0).unwrap();

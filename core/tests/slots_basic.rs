@@ -15,7 +15,8 @@ fn region(len: usize) -> Region<'static> {
     let lines: &'static [Line] = lines.leak();
     // SAFETY: lines are arrays of atomics without padding, one behind the other, for ever.
     let bytes = unsafe { core::slice::from_raw_parts(lines.as_ptr().cast::<AtomicU8>(), lines.len() * 64) };
-    Region::new(bytes).unwrap()
+    // SAFETY: 1. and 2. each test has a region of its own, with one segment in it.
+    unsafe { Region::new(bytes) }.unwrap()
 }
 
 fn segment(config: &Config) -> Segment<Bare<'static>> {
@@ -183,7 +184,7 @@ fn a_writer_declared_dead_loses_its_loan_and_keeps_its_samples() {
     let writer = segment.writer().unwrap();
     writer.send(b"kept").unwrap();
     let loan = writer.loan().unwrap();
-    let found = other.declare_dead(Lock::writer(0)).unwrap();
+    let found = dead(&other, Lock::writer(0)).unwrap();
     assert_eq!((found.writers, found.readers, found.slots), (1, 0, 1));
     assert_eq!(loan.commit_len(1), Err(CommitError::StaleHandle));
     assert_eq!(&*reader.take().unwrap().unwrap(), b"kept");
@@ -204,7 +205,7 @@ fn a_reader_declared_dead_holds_nothing() {
     core::mem::forget(reader.take().unwrap().unwrap());
     core::mem::forget(reader);
     assert!(writer.loan().is_err());
-    assert_eq!(segment.declare_dead(Lock::reader(0)).unwrap().readers, 1);
+    assert_eq!(dead(&segment, Lock::reader(0)).unwrap().readers, 1);
     assert!(writer.loan().is_ok());
 }
 
@@ -217,13 +218,13 @@ fn an_evicted_reader_is_told_and_its_successor_is_not_hit() {
     writer.send(b"a").unwrap();
     writer.send(b"b").unwrap();
     assert!(writer.loan().is_err());
-    segment.evict(hung).unwrap();
+    evict(&segment, hung).unwrap();
     assert!(writer.loan().is_ok());
     assert_eq!(reader.take().err(), Some(TakeError::Evicted));
     assert!(segment.reader().is_err(), "quarantined until it lets go");
     drop(reader);
     let successor = segment.reader().unwrap();
-    assert!(segment.evict(hung).is_err());
+    assert!(evict(&segment, hung).is_err());
     writer.send(b"c").unwrap();
     assert_eq!(&*successor.take().unwrap().unwrap(), b"c");
 }
@@ -333,4 +334,18 @@ fn handles_over_an_arc_live_on_their_own() {
         writer.send(b"far").unwrap();
         assert_eq!(thread.join().unwrap().unwrap(), b"far");
     }
+}
+
+/// Tells that a party is gone whose handles the test does not use to look at payloads any more.
+#[allow(dead_code, reason = "not every test needs it")]
+fn dead(segment: &Segment<Bare<'static>>, lock: Lock) -> Result<seqslot_core::Recovered, seqslot_core::OsError> {
+    // SAFETY: as said.
+    unsafe { segment.declare_dead(lock) }
+}
+
+/// Evicts a reader whose samples the test does not look at any more.
+#[allow(dead_code, reason = "not every test needs it")]
+fn evict(segment: &Segment<Bare<'static>>, reader: seqslot_core::ReaderId) -> Result<(), seqslot_core::EvictError> {
+    // SAFETY: as said.
+    unsafe { segment.evict(reader) }
 }

@@ -15,7 +15,8 @@ const DRAWN: [core::ops::Range<usize>; 1] = [80..96];
 fn two_commits_and_one_release_give_exactly_these_words() {
     static BANK: Bank = Bank([const { AtomicU8::new(0) }; 4096]);
     let config = Config::slots(3, 20).writers(2).readers(2).type_hash(*b"0123456789abcdef");
-    let region = Region::new(&BANK.0).unwrap();
+    // SAFETY: 1. and 2. only this test uses the bank, for one segment.
+    let region = unsafe { Region::new(&BANK.0) }.unwrap();
     let segment = Segment::create(Bare::new(region), &(), &config).unwrap();
     let (reader, _slow) = (segment.reader().unwrap(), segment.reader().unwrap());
     let writer = segment.writer().unwrap();

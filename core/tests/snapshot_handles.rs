@@ -72,7 +72,8 @@ impl Object {
     }
 }
 
-impl Mapping for Mapped {
+// SAFETY: 4. the region lives for ever. 9, 10. one process, a table of locks.
+unsafe impl Mapping for Mapped {
     type Memory = Raw;
     type Claim = Held;
 

@@ -64,6 +64,7 @@ mod heap;
 mod liveness;
 #[allow(unsafe_code, reason = "implements the unsafe trait Memory")]
 mod memory;
+#[allow(unsafe_code, reason = "implements the unsafe trait Mapping")]
 mod object;
 mod os;
 mod process;

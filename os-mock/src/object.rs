@@ -69,7 +69,9 @@ impl fmt::Debug for MockMapping {
     }
 }
 
-impl Mapping for MockMapping {
+// SAFETY: 4. the memory holds the heap object alive. 9, 10, 12. locks are a table of the world, shown by the conformance suite. The heap
+// aligns objects to 64 bytes.
+unsafe impl Mapping for MockMapping {
     type Memory = MockMemory;
     type Claim = MockClaim;
 
@@ -94,6 +96,10 @@ impl Mapping for MockMapping {
             state.names.remove(&self.object.name);
         }
         Ok(())
+    }
+
+    fn access(&self) -> Access {
+        self.access
     }
 
     fn is_mine(&self) -> bool {

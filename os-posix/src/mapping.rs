@@ -47,7 +47,9 @@ impl<L: Locking> AsFd for PosixMapping<L> {
     }
 }
 
-impl<L: Locking> Mapping for PosixMapping<L> {
+// SAFETY: 4. `map` is unmapped when the mapping is dropped, and stays where it is. 9, 10, 12. are `Locking`'s and `fork`'s, shown by the
+// conformance suite. A mapping starts at a page; the object remembers how it was opened.
+unsafe impl<L: Locking> Mapping for PosixMapping<L> {
     type Memory = Raw;
     type Claim = Claim;
 
@@ -68,6 +70,14 @@ impl<L: Locking> Mapping for PosixMapping<L> {
 
     fn unlink(&self) -> Result<(), OsError> {
         if self.is_mine() { named::unlink::<L>(&self.object) } else { Ok(()) }
+    }
+
+    fn alignment(&self) -> usize {
+        4096
+    }
+
+    fn access(&self) -> Access {
+        self.object.access()
     }
 
     #[inline]

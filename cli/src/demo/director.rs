@@ -157,9 +157,7 @@ fn leftovers(family: &Family) -> Result<Leftovers, Failure> {
 
 /// The segment as `inspect` sees it.
 fn picture(family: &Family) -> Result<Picture, Failure> {
-    use seqslot_core::Mapping;
     let path = family.args().slots_path();
     let look = look::open(&path)?;
-    let head = seqslot::layout::head::Head::read(&look.mapping.memory());
-    head.and_then(|head| Picture::take(&look.mapping, &head, false)).map_err(|error| fail::attach(&path, &error.into()))
+    Picture::take(&look.mapping, false).map_err(|error| fail::attach(&path, &error.into()))
 }

@@ -1,9 +1,8 @@
 //! A picture of a slots segment: its words, read once each, as plain values.
 
 use seqslot::layout::control::{SCARCE, SEEDS, STATE_CLEAN, STATE_EVICTED, STATE_MASK, STATE_SEEDS};
-use seqslot::layout::head::Head;
-use seqslot::layout::slots::{EVICT, GENERATION_MASK, OWNER_SHIFT, SlotsGeometry};
-use seqslot_core::{Entry, HeadError, HeaderWords, Lock, Mapping as _, Memory, Ordering, ReaderIndex, SlotsView, Word, WriterIndex};
+use seqslot::layout::slots::{EVICT, GENERATION_MASK, OWNER_SHIFT};
+use seqslot_core::{Entry, HeadError, HeaderWords, Inspection, Lock, Memory, Ordering, ReaderIndex, SlotsView, Word, WriterIndex};
 use serde::Serialize;
 
 use super::look::Mapping;
@@ -94,12 +93,11 @@ impl Picture {
     ///
     /// # Errors
     /// The head's geometry cannot be.
-    pub fn take(mapping: &Mapping, head: &Head, list: bool) -> Result<Self, HeadError> {
-        let memory = mapping.memory();
-        let g = SlotsGeometry::from_head(head, memory.len())?;
-        let view = SlotsView::new(memory, g)?;
-        let mut writers = writers(mapping, &view);
-        let mut readers = readers(mapping, &view);
+    pub fn take(mapping: &Mapping, list: bool) -> Result<Self, HeadError> {
+        let view = Inspection::of(mapping)?;
+        let g = *view.geometry();
+        let mut writers = writers(&view);
+        let mut readers = readers(&view);
         let living = Living {
             active: load(view.active()),
             readers: mask(readers.iter().filter(|reader| !reader.party.is_dead()).map(|reader| reader.index)),
@@ -131,7 +129,7 @@ impl Picture {
                 });
             }
         }
-        let owner = party(mapping, &view.owner_entry(), Lock::OWNER);
+        let owner = party(&view, &view.owner_entry(), Lock::OWNER);
         let counters = counters(&view);
         Ok(Self {
             slots: g.slots,
@@ -202,12 +200,12 @@ fn mask(indices: impl Iterator<Item = u32>) -> u32 {
     indices.fold(0, |mask, index| mask | 1 << (index & 31))
 }
 
-fn party<M: Memory>(mapping: &Mapping, entry: &Entry<'_, M>, lock: Lock) -> Party {
+fn party<M: Memory>(view: &Inspection<'_, Mapping>, entry: &Entry<'_, M>, lock: Lock) -> Party {
     let state = load(entry.state());
     let [low, high] = entry.start();
     Party {
         pid: load(entry.pid()),
-        alive: mapping.is_claimed(lock, entry.lock().futex()).ok(),
+        alive: view.is_claimed(lock).ok(),
         state: match state & STATE_MASK {
             STATE_CLEAN => EntryState::Clean,
             STATE_SEEDS => EntryState::SeedsFace,
@@ -221,7 +219,7 @@ fn party<M: Memory>(mapping: &Mapping, entry: &Entry<'_, M>, lock: Lock) -> Part
 }
 
 /// Writer entries that anybody has or ever had.
-fn writers<M: Memory>(mapping: &Mapping, view: &SlotsView<M>) -> Vec<Writer> {
+fn writers(view: &Inspection<'_, Mapping>) -> Vec<Writer> {
     let (closed, died, ever) = (load(view.closed()), load(view.died()), load(view.ever()));
     let indices = (0..view.geometry().writers).filter_map(WriterIndex::new);
     let entries = indices.filter_map(|index| Some((index, view.writer_entry(index)?)));
@@ -229,7 +227,7 @@ fn writers<M: Memory>(mapping: &Mapping, view: &SlotsView<M>) -> Vec<Writer> {
         let burnt = load(entry.burnt());
         Writer {
             index: index.get(),
-            party: party(mapping, &entry, Lock::writer(index.get() as u8)),
+            party: party(view, &entry, Lock::writer(index.get() as u8)),
             published: load(entry.head()).wrapping_sub(burnt),
             positions_burnt: burnt,
             retries: load(entry.retries()),
@@ -243,13 +241,13 @@ fn writers<M: Memory>(mapping: &Mapping, view: &SlotsView<M>) -> Vec<Writer> {
 }
 
 /// Reader entries that somebody has, or left without cleaning up.
-fn readers<M: Memory>(mapping: &Mapping, view: &SlotsView<M>) -> Vec<Reader> {
+fn readers(view: &Inspection<'_, Mapping>) -> Vec<Reader> {
     let active = load(view.active());
     let indices = (0..view.geometry().readers).filter_map(ReaderIndex::new);
     let entries = indices.filter_map(|index| Some((index, view.reader_entry(index)?)));
     let readers = entries.map(|(index, entry)| Reader {
         index: index.get(),
-        party: party(mapping, &entry, Lock::reader(index.get() as u8)),
+        party: party(view, &entry, Lock::reader(index.get() as u8)),
         active: active & index.bit() != 0,
         taken: load(entry.head()),
         missed: load(entry.burnt()),

@@ -29,6 +29,7 @@ use portable_atomic::Ordering;
 use crate::error::HeadError;
 use crate::layout::{VERSION_MAJOR, VERSION_MINOR};
 use crate::memory::Memory;
+use crate::os::Mapping;
 use crate::region::Word;
 
 /// Length of the head in bytes.
@@ -189,11 +190,16 @@ impl Head {
         Ok(())
     }
 
-    /// Reads and parses the head of `memory`.
+    /// Reads and parses the head of a mapped object.
     ///
     /// # Errors
     /// [`HeadError`]: what is wrong with the bytes.
-    pub fn read<M: Memory>(memory: &M) -> Result<Self, HeadError> {
+    pub fn of<G: Mapping>(mapping: &G) -> Result<Self, HeadError> {
+        Self::read(&mapping.memory())
+    }
+
+    /// Reads and parses the head of `memory`, which the caller knows to be mapped.
+    pub(crate) fn read<M: Memory>(memory: &M) -> Result<Self, HeadError> {
         check_len(memory)?;
         let mut words = [0; WORDS];
         words[READY_AT / 4] = head_word(memory, READY_AT / 4).load(Ordering::Relaxed);

@@ -26,7 +26,7 @@
 use crate::error::{GeometryError, HeadError};
 use crate::index::{READERS_MAX, WRITERS_MAX};
 use crate::layout::control::READERS_AT;
-use crate::layout::head::{FLAG_OVERWRITE, Head, Kind};
+use crate::layout::head::{FLAG_ALWAYS_WAKE, FLAG_OVERWRITE, Head, Kind};
 use crate::layout::{LINE, VERSION_MINOR, align_up};
 
 /// Length of a slot's header.
@@ -191,6 +191,9 @@ impl SlotsGeometry {
     pub fn from_head(head: &Head, mapped: usize) -> Result<Self, HeadError> {
         if head.kind != Kind::Slots {
             return Err(HeadError::Kind { found: head.kind as u32, expected: Kind::Slots as u32 });
+        }
+        if head.flags & FLAG_ALWAYS_WAKE != 0 {
+            return Err(HeadError::Field { name: "flags", value: u64::from(head.flags) });
         }
         let shape = SlotsShape {
             slots: head.count,

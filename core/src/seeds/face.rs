@@ -45,7 +45,9 @@ use crate::slots::view::Slot;
 /// # #[repr(align(64))]
 /// # struct Bank([AtomicU8; 16384]);
 /// # static BANK: Bank = Bank([const { AtomicU8::new(0) }; 16384]);
-/// let segment = Segment::create(Bare::new(Region::new(&BANK.0)?), &(), &Config::slots(4, 100))?;
+/// // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// let region = unsafe { Region::new(&BANK.0) }?;
+/// let segment = Segment::create(Bare::new(region), &(), &Config::slots(4, 100))?;
 /// let slots: SlotFace<_, Mutexes> = SlotFace::new(segment)?;
 /// let handle = slots.reserve_slot(0b1)?;
 /// assert_eq!(slots.commit_slot(handle, b"hello")?, 0);

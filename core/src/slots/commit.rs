@@ -41,7 +41,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         }
         // ORDERING: Acquire, edge "join"; pairs with the AcqRel of a join: its sweep of this slot is done before its bit comes back here.
         let active = view.active().load(Acquire);
-        let audience = if everybody { u32::MAX } else { active };
+        // Where overwriting is allowed the audience is not kept: whoever joins before the publication may read, and is to be woken.
+        let audience = if everybody || view.geometry().overwrite { u32::MAX } else { active };
         // ORDERING: Relaxed, all four; carried by the publication.
         slot.sequence().store(position, Relaxed);
         slot.size().store(size, Relaxed);

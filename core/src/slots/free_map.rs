@@ -3,7 +3,7 @@
 //! One bit a slot, then one bit for each word of the level below that is not zero, up to a single word. It is in use only while
 //! the flag `SCARCE` is set: a writer that finds its next slots taken sets the flag and sweeps once; from then on everybody who
 //! frees a slot marks it. The bits are hints: a claim decides. A mark can be lost only when its maker dies between two levels; the
-//! sweep that recovery, or a writer that keeps failing, makes brings it back.
+//! sweep of its recovery, or of a writer that keeps failing, brings it back. No writer parks on a hint: it looks at every slot first.
 //!
 //! Edge "scarce": setter: flag, full fence, sweep. Releaser: its change, full fence, look at the flag. One of the two sees the other.
 //! Edge "mark": marker: bit, full fence, look at the level above. Popper: clears the bit above, full fence, looks at the word below
@@ -49,42 +49,50 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.view.flags().fetch_and(!SCARCE, Relaxed);
     }
 
-    /// Marks every slot that is free: O(slots).
+    /// Marks every slot that is free, and repairs what is missing above the marks: O(slots).
     pub(crate) fn mark_all_free(self) {
         for slot in self.view.slots() {
-            self.mark_if_free(&slot);
+            if self.looks_free(&slot) {
+                self.mark(0, slot.index());
+            }
         }
+    }
+
+    /// Nobody owns the slot, and nobody who counts owes it a read: a hint.
+    #[inline(always)]
+    fn looks_free(self, slot: &Slot<'_, M>) -> bool {
+        // ORDERING: Relaxed, all; hints, the claim decides.
+        let owed = slot.unread().load(Relaxed);
+        owner_of(slot.state().load(Relaxed)) == 0 && (owed == 0 || is_free(owed, self.view.active().load(Relaxed)))
     }
 
     /// Marks the slot if it is free. The caller has made a full fence since it freed it.
     #[inline(always)]
     pub(super) fn mark_if_free(self, slot: &Slot<'_, M>) {
-        // ORDERING: Relaxed, all; hints, the claim decides.
-        let owed = slot.unread().load(Relaxed);
-        if owner_of(slot.state().load(Relaxed)) != 0 || (owed != 0 && !is_free(owed, self.view.active().load(Relaxed))) {
+        if !self.looks_free(slot) {
             return;
         }
-        // ORDERING: Relaxed; set already: whoever set it sees to the levels above. The steady state: a claim leaves the mark.
+        // ORDERING: Relaxed; set already: whoever set it sees to the levels above, or is dead, and its recovery sweeps. The steady
+        // state: a claim by another way leaves the mark.
         let is_marked = self.view.free_word(0, slot.index() / 32).is_some_and(|word| word.load(Relaxed) & 1 << (slot.index() % 32) != 0);
         if !is_marked {
-            self.mark(slot.index());
+            self.mark(0, slot.index());
         }
     }
 
+    /// Sets bit `at` of `level`, and what is missing above it, up to the top.
     #[inline(never)]
-    fn mark(self, slot: u32) {
-        let mut at = slot;
-        for level in 0..self.view.geometry().free_levels {
+    fn mark(self, level: usize, mut at: u32) {
+        for level in level..self.view.geometry().free_levels {
             let Some(word) = self.view.free_word(level, at / 32) else { return };
             let bit = 1 << (at % 32);
-            // ORDERING: Relaxed; the caller's fence, or the one below, orders it. Set already, as above.
-            if word.load(Relaxed) & bit != 0 {
-                return;
+            // ORDERING: Relaxed, both; the caller's fence orders the look behind its change, the fence below the bit before the look at
+            // the level above. A bit set already says nothing of the levels above: its maker may be between the two, or dead.
+            if word.load(Relaxed) & bit == 0 {
+                word.fetch_or(bit, Relaxed);
+                // Full fence, edge "mark".
+                self.view.memory().fence_full();
             }
-            // ORDERING: Relaxed; the fence orders it before the look at the level above.
-            word.fetch_or(bit, Relaxed);
-            // Full fence, edge "mark".
-            self.view.memory().fence_full();
             at /= 32;
         }
     }
@@ -132,7 +140,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.view.memory().fence_full();
         // ORDERING: Relaxed; the fence.
         if word.load(Relaxed) != 0 {
-            above.fetch_or(1 << (index % 32), Relaxed);
+            // All the way up: somebody may have seen the level above zero meanwhile, and cleared its bit in turn.
+            self.mark(level + 1, index);
         }
     }
 }

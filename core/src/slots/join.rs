@@ -19,7 +19,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
                 // ORDERING: Acquire, edge "head"; pairs with the Release at commit: what is before the cursor is published, so the
                 // sweep below sees its bits.
                 let head = entry.head().load(Acquire);
-                follow(writer, Follow::new(head.wrapping_add(self.view.geometry().ring_len)));
+                // ORDERING: Relaxed; a count.
+                let burnt = entry.burnt().load(Relaxed);
+                follow(writer, Follow::new(head.wrapping_add(self.view.geometry().ring_len), burnt));
             }
         }
         self.sweep_bit(reader);

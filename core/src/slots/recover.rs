@@ -70,8 +70,14 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         }
         // ORDERING: Release, edge "head"; pairs with the Acquire of a join and of take's sweep.
         entry.head().store(head.wrapping_add(1).wrapping_sub(geometry.ring_len), Release);
-        // ORDERING: Release, edge "close"; pairs with the Acquire of an empty take.
-        self.view.died().fetch_or(writer.bit(), Release);
+        // Whoever had closed its stream before it died has nothing to be missed for.
+        // ORDERING: Relaxed; the dead cannot store, and what they stored came here with their lock.
+        if self.view.closed().load(Relaxed) & writer.bit() == 0 {
+            // ORDERING: Release, edge "close"; pairs with the Acquire of an empty take.
+            self.view.died().fetch_or(writer.bit(), Release);
+        }
+        // It may have been the one that would have ended the scarcity; whoever finds slots scarce says so again.
+        self.become_plentiful();
         // ORDERING: Relaxed; the dead wait no more.
         self.view.writer_waiters().fetch_and(!writer.bit(), Relaxed);
         self.view.change_waiters().fetch_and(!writer.bit(), Relaxed);

@@ -25,8 +25,6 @@ use crate::region::Word;
 
 /// Distance at which a position could be taken for one a whole circle older.
 const GUARD: u32 = 1 << 31;
-/// While a sample is held that long, the look for it is repeated only after so many positions.
-const GUARD_STEP: u32 = 1 << 16;
 
 /// Where a reader is in the stream of one writer. Private to the reader's process.
 #[derive(Debug)]
@@ -42,11 +40,15 @@ pub(crate) struct Follow {
     alternates: Cell<bool>,
     /// Nothing held is older than this, as far as was looked.
     guard: Cell<u32>,
+    /// Slot and position of a sample held for half a circle: until it is let go of, predictions are not believed.
+    old: Cell<Option<(u32, u32)>>,
+    /// Positions that recovery burnt, as far as was looked.
+    burnt: Cell<u32>,
 }
 
 impl Follow {
-    /// Starts at `cursor`.
-    pub(crate) fn new(cursor: u32) -> Self {
+    /// Starts at `cursor`, where the writer index has seen `burnt` positions burnt.
+    pub(crate) fn new(cursor: u32, burnt: u32) -> Self {
         Self {
             cursor: Cell::new(cursor),
             predicted: Cell::new(0),
@@ -54,6 +56,8 @@ impl Follow {
             before: Cell::new(u32::MAX),
             alternates: Cell::new(false),
             guard: Cell::new(cursor),
+            old: Cell::new(None),
+            burnt: Cell::new(burnt),
         }
     }
 
@@ -87,7 +91,7 @@ pub(crate) struct Found {
 /// What a take came to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Took {
-    /// A sample; `missed` positions before it are gone.
+    /// A sample; `missed` samples before it were overwritten.
     Got { found: Found, position: u32, missed: u32 },
     /// Nothing was committed at the cursor.
     Nothing,
@@ -142,7 +146,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         // ORDERING: Acquire, edge "ring"; pairs with the Release of the tag at commit. Carries the index.
         let tag = ring.tag(cursor).load(Acquire);
         match ring_says(tag, cursor) {
-            RingSays::Nothing => return Took::Nothing,
+            RingSays::Nothing => return self.take_when_deaf(reader, writer, follow, cursor),
             RingSays::Here => {
                 // ORDERING: Relaxed; carried by the tag.
                 if let Some(slot) = self.view.slot(ring.index(cursor).load(Relaxed))
@@ -153,19 +157,34 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             }
             RingSays::Passed => {}
         }
-        self.sweep(reader, writer, follow, cursor, tag)
+        self.sweep(reader, writer, follow, sweep_end(self.head(writer), tag))
     }
 
-    /// Looks over all slots for the earliest sample of `writer` from `cursor` on.
+    /// The ring says "nothing yet". Where overwriting is allowed it says so, too, to a reader that was overtaken by half a circle
+    /// and more: the head tells the two apart. (It may be one behind a reader that was faster than the commit.)
+    #[inline]
+    fn take_when_deaf(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow, cursor: u32) -> Took {
+        if !self.view.geometry().overwrite {
+            return Took::Nothing;
+        }
+        let head = self.head(writer);
+        if matches!(head.wrapping_sub(cursor), 0 | u32::MAX) { Took::Nothing } else { self.sweep(reader, writer, follow, head) }
+    }
+
+    /// The next position of `writer`.
+    fn head(self, writer: WriterIndex) -> u32 {
+        // ORDERING: Acquire, edge "head"; pairs with the Release of the head at commit. Carries every publication before it.
+        let head = self.view.writer_entry(writer).map_or(0, |entry| entry.head().load(Acquire));
+        head.wrapping_add(self.view.geometry().ring_len)
+    }
+
+    /// Looks over all slots for the earliest sample of `writer` from the cursor up to `end`.
     #[cold]
-    fn sweep(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow, cursor: u32, tag: u32) -> Took {
-        let Some(entry) = self.view.writer_entry(writer) else { return Took::Nothing };
+    fn sweep(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow, end: u32) -> Took {
+        let cursor = follow.cursor.get();
         if let Some(mine) = self.view.reader_entry(reader) {
             mine.retries().fetch_add(1, Relaxed);
         }
-        // ORDERING: Acquire, edge "head"; pairs with the Release of the head at commit. Carries every publication before it.
-        let head = entry.head().load(Acquire).wrapping_add(self.view.geometry().ring_len);
-        let end = sweep_end(head, tag);
         let overwrite = self.view.geometry().overwrite;
         let mut first: Option<(u32, u32)> = None;
         for slot in self.view.slots() {
@@ -181,9 +200,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         }
         let Some((position, index)) = first else {
             follow.cursor.set(end);
-            return Took::Moved { missed: end.wrapping_sub(cursor) };
+            return Took::Moved { missed: self.overwritten(writer, follow, end.wrapping_sub(cursor)) };
         };
-        let missed = position.wrapping_sub(cursor);
+        let missed = self.overwritten(writer, follow, position.wrapping_sub(cursor));
         let found = self.view.slot(index).and_then(|slot| self.hold(self.view, reader, &slot, writer.get(), position));
         match found {
             Some(found) => self.got(follow, found, position, missed),
@@ -193,6 +212,17 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
                 Took::Moved { missed }
             }
         }
+    }
+
+    /// How many of `gap` positions without a sample were overwritten: none where that is not allowed (they were burnt, or were
+    /// committed for an audience without this reader), else all that recovery did not burn since the last look.
+    fn overwritten(self, writer: WriterIndex, follow: &Follow, gap: u32) -> u32 {
+        if !self.view.geometry().overwrite {
+            return 0;
+        }
+        // ORDERING: Relaxed; a count.
+        let burnt = self.view.writer_entry(writer).map_or(0, |entry| entry.burnt().load(Relaxed));
+        gap.saturating_sub(burnt.wrapping_sub(follow.burnt.replace(burnt)))
     }
 
     /// Makes sure that the slot holds `position` of `writer` for this reader, and protects it. `view` is the protocol's, or a copy.
@@ -217,27 +247,42 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     }
 
     /// Once the cursor has run half a circle: whether every sample of `writer` that this reader still holds is younger than that.
+    /// O(slots) once every half circle; one look while an old one is held.
     #[cold]
     fn nothing_old_is_held(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow) -> bool {
         let cursor = follow.cursor.get();
-        let mut oldest = 0;
-        for slot in self.view.slots() {
-            // ORDERING: Relaxed, all; my own bits, which nobody else clears while I live.
-            let bits = if self.view.geometry().overwrite { slot.pins().load(Relaxed) } else { slot.unread().load(Relaxed) };
-            if bits & reader.bit() != 0 && slot.writer().load(Relaxed) == owner_field(writer.get()) {
-                let behind = cursor.wrapping_sub(slot.sequence().load(Relaxed));
-                // Positions ahead of the cursor are not held, they wait.
-                if behind < u32::MAX / 4 * 3 {
-                    oldest = oldest.max(behind);
-                }
+        // Far enough to be called again at the next take, whatever comes of this one.
+        follow.guard.set(cursor.wrapping_sub(GUARD));
+        if let Some((index, position)) = follow.old.get()
+            && self.view.slot(index).is_some_and(|slot| self.is_held(reader, writer, &slot) && slot.sequence().load(Relaxed) == position)
+        {
+            return false;
+        }
+        // What is from the cursor to the head is not held, it waits.
+        let waiting_end = self.head(writer).wrapping_add(1);
+        let mut oldest = None;
+        let mut behind = 0;
+        for slot in self.view.slots().filter(|slot| self.is_held(reader, writer, slot)) {
+            // ORDERING: Relaxed; the header of a slot that this reader holds does not change.
+            let position = slot.sequence().load(Relaxed);
+            if !in_range(position, cursor, waiting_end) && cursor.wrapping_sub(position) > behind {
+                behind = cursor.wrapping_sub(position);
+                oldest = Some((slot.index(), position));
             }
         }
-        if oldest < GUARD - GUARD_STEP {
-            follow.guard.set(cursor.wrapping_sub(oldest));
+        if behind < GUARD {
+            follow.guard.set(cursor.wrapping_sub(behind));
+            follow.old.set(None);
             return true;
         }
-        // Believe the ring for a while, then look again.
-        follow.guard.set(cursor.wrapping_sub(GUARD - GUARD_STEP));
+        follow.old.set(oldest);
         false
+    }
+
+    /// Whether this reader's bit (or pin) is set in a slot with a sample of `writer`.
+    fn is_held(self, reader: ReaderIndex, writer: WriterIndex, slot: &Slot<'_, M>) -> bool {
+        // ORDERING: Relaxed, all; my own bit, which nobody else clears while I live.
+        let bits = if self.view.geometry().overwrite { slot.pins().load(Relaxed) } else { slot.unread().load(Relaxed) };
+        bits & reader.bit() != 0 && slot.writer().load(Relaxed) == owner_field(writer.get())
     }
 }

@@ -1,18 +1,20 @@
 //! A slots segment as words: every shared word by its name, bounds established once.
 
-use portable_atomic::Ordering;
+use portable_atomic::{AtomicU32, Ordering};
 
-use crate::error::HeadError;
+use crate::error::{HeadError, OsError};
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::layout::control as at;
 use crate::layout::slots as field;
 use crate::layout::slots::{SlotsGeometry, SlotsShape};
-use crate::layout::{LINE, head};
+use crate::layout::head::{self, Head};
+use crate::layout::LINE;
 use crate::memory::Memory;
+use crate::os::{Lock, Mapping};
 use crate::region::Word;
 
 /// A memory together with the geometry that was checked against it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SlotsView<M> {
     memory: M,
     geometry: SlotsGeometry,
@@ -23,7 +25,11 @@ impl<M: Memory> SlotsView<M> {
     ///
     /// # Errors
     /// [`HeadError::TooShort`] or [`HeadError::Field`] where they do not fit.
-    pub fn new(memory: M, geometry: SlotsGeometry) -> Result<Self, HeadError> {
+    ///
+    /// # Safety
+    ///
+    /// 1. The memory is mapped as long as the view is used. 2. It is mapped writable, if the view is given to the protocol (others only load).
+    pub unsafe fn new(memory: M, geometry: SlotsGeometry) -> Result<Self, HeadError> {
         let shape = SlotsShape {
             slots: geometry.slots,
             capacity: geometry.capacity,
@@ -45,7 +51,7 @@ impl<M: Memory> SlotsView<M> {
     /// copy's stay in registers, as long as no reference to it leaves the inlined code: what is outlined gets an index instead.
     #[inline(always)]
     pub(crate) fn local(&self) -> Self {
-        self.clone()
+        Self { memory: self.memory.clone(), geometry: self.geometry }
     }
 
     /// The memory.
@@ -65,7 +71,7 @@ impl<M: Memory> SlotsView<M> {
     fn control<const AT: usize>(&self) -> Word<'_, M> {
         const { assert!(AT.is_multiple_of(4) && AT + 4 <= at::READERS_AT) };
         // SAFETY: 1. and 2. asserted above; every segment is longer than its control lines, `new` compared with the memory's length.
-        // 3. the memory is borrowed. 4. slots segments are mapped writable.
+        // 3. the memory is borrowed, and mapped as long as the view (`new` 1). 4. stores are the protocol's (`new` 2).
         unsafe { Word::new(&self.memory, AT) }
     }
 
@@ -172,6 +178,19 @@ impl<M: Memory> SlotsView<M> {
         ]
     }
 
+    /// The word set aside for `lock`, on platforms without locks; `None` if the segment has no such entry.
+    pub(crate) fn lock_word(&self, lock: Lock) -> Option<&AtomicU32> {
+        let number = u32::from(lock.number());
+        let word = match number {
+            0..32 => self.reader_entry(ReaderIndex::new(number)?)?.lock(),
+            32..64 => self.writer_entry(WriterIndex::new(number - 32)?)?.lock(),
+            64 => self.owner_entry().lock(),
+            // The eviction lock has a word of the owner's line that the owner does not need.
+            _ => self.owner_entry().lapses(),
+        };
+        Some(word.futex())
+    }
+
     /// The owner's entry.
     pub fn owner_entry(&self) -> Entry<'_, M> {
         Entry { view: self, base: at::OWNER_AT }
@@ -239,6 +258,50 @@ impl<M: Memory> SlotsView<M> {
         for slot in self.slots() {
             (slot.base..=slot.base + field::SLOT_GENERATION).step_by(4).for_each(&mut visit);
         }
+    }
+}
+
+/// A view for looking only, over a mapping that it borrows; the mapping may be read-only.
+#[derive(Debug)]
+pub struct Inspection<'g, G: Mapping> {
+    view: SlotsView<G::Memory>,
+    head: Head,
+    mapping: &'g G,
+}
+
+impl<'g, G: Mapping> Inspection<'g, G> {
+    /// Looks at the slots segment in `mapping`.
+    ///
+    /// # Errors
+    /// [`HeadError`]: the bytes are not a slots segment, or one cut short.
+    pub fn of(mapping: &'g G) -> Result<Self, HeadError> {
+        let head = Head::of(mapping)?;
+        let memory = mapping.memory();
+        let geometry = SlotsGeometry::from_head(&head, memory.len())?;
+        // SAFETY: 1. the mapping is borrowed for 'g, and its memory is valid as long as it is (`Mapping` 4). 2. only loads are public.
+        let view = unsafe { SlotsView::new(memory, geometry) }?;
+        Ok(Self { view, head, mapping })
+    }
+
+    /// The head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Whether somebody alive holds `lock`.
+    ///
+    /// # Errors
+    /// The system call that failed.
+    pub fn is_claimed(&self, lock: Lock) -> Result<bool, OsError> {
+        self.view.lock_word(lock).map_or(Ok(false), |word| self.mapping.is_claimed(lock, word))
+    }
+}
+
+impl<G: Mapping> core::ops::Deref for Inspection<'_, G> {
+    type Target = SlotsView<G::Memory>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.view
     }
 }
 
@@ -443,7 +506,7 @@ impl<'v, M: Memory> Slot<'v, M> {
     }
 
     /// Copies the first bytes of the payload out with atomic accesses: trusts nobody, may be torn if a peer scribbles.
-    pub fn copy_out(&self, into: &mut [u8]) {
+    pub(crate) fn copy_out(&self, into: &mut [u8]) {
         let len = into.len().min(self.view.geometry.capacity as usize);
         // SAFETY: 1. a payload starts at a multiple of 4 (alignments below 4 put it at 32). 2. strides are multiples of 64, so the
         // range rounded up to 4 is inside the slot. 3. the memory is borrowed.

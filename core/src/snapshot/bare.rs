@@ -24,7 +24,8 @@ use crate::region::Region;
 /// struct Bank([AtomicU8; 1024]);
 /// static BANK: Bank = Bank([const { AtomicU8::new(0) }; 1024]);
 ///
-/// let region = Region::new(&BANK.0)?;
+/// // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// let region = unsafe { Region::new(&BANK.0) }?;
 /// let mut publisher = Publisher::<[u32; 4]>::format(region, SnapshotConfig::of::<[u32; 4]>())?;
 /// let mut observer = Observer::<[u32; 4]>::attach(region)?;   // elsewhere, and as many as you like
 ///

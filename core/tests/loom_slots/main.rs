@@ -8,7 +8,8 @@
 //! `LOOM_SMALL=1` leaves out what takes long. A model states its preemption bound: how often at most loom takes the processor away
 //! where a thread could go on. Parties are attached and joined before the threads start, unless joining is what a model is about.
 //!
-//! - [`world`]: a segment's memory made of loom's words, its locks, its sleepers; a [`Party`](party::Party) is a process on it.
+//! - [`world`]: a segment's memory made of loom's words, its locks, its sleepers; a [`Party`](party::Party) is a process on it,
+//!   [`platform`] what it has of an operating system.
 //! - [`mutation`]: what can be weakened, by kind of word and operation.
 //! - [`models`]: the models, each file with its mutations. [`mutants`]: runs every mutation in a process of its own.
 #![cfg(loom)]
@@ -20,4 +21,5 @@ mod models;
 mod mutants;
 mod mutation;
 mod party;
+mod platform;
 mod world;

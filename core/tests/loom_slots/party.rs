@@ -1,18 +1,14 @@
-//! A process on the world: its memory (which can be weakened, die, or be late), and its platform.
+//! A process on the world: its memory, which can be weakened, die, or be late. Its platform is in [`platform`](crate::platform).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed as Plainly};
-use std::time::Duration;
 
 use seqslot_core::layout::slots::SlotsGeometry;
-use seqslot_core::{
-    Access, AtomicU32, Claim, ClaimOf, CreateFault, Created, Lock, Mapping, Memory, MemoryCas, ObjectSpec, OpenFault, Ordering, Os,
-    OsError, Process, Woken,
-};
+use seqslot_core::{AtomicU32, Memory, MemoryCas, Ordering};
 
 use crate::loom_memory::LoomMemory;
 use crate::mutation::{Effect, Kind, Op, effect};
-use crate::world::{Shared, Sleeper};
+use crate::world::Shared;
 
 /// A staged way for a process to be unlucky, which the protocol must bear.
 #[derive(Default)]
@@ -28,8 +24,8 @@ struct Fate {
 /// A process: cloned handles are the same one.
 #[derive(Clone)]
 pub struct Party {
-    shared: Arc<Shared>,
-    name: &'static str,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) name: &'static str,
     fate: Arc<Fate>,
     registered: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -93,7 +89,7 @@ impl Party {
         self.fate.left.fetch_sub(1, Plainly) > 0
     }
 
-    fn effect(&self, at: usize, op: Op, order: Ordering) -> Option<Effect> {
+    pub(crate) fn effect(&self, at: usize, op: Op, order: Ordering) -> Option<Effect> {
         let found = effect(self.name, self.kind(at), op, order);
         if let Some(Effect::After(what)) = found {
             what(self, at);
@@ -110,16 +106,6 @@ impl Party {
             }
         }
         if self.registered.load(Plainly) { None } else { self.fate.past.get()?[at / 4] }
-    }
-
-    pub fn claim_lock(&self, lock: Lock) -> Option<PartyClaim> {
-        let word = self.shared.lock(lock);
-        // ORDERING: Acquire, as a kernel's lock; pairs with the Release of the one who lets go.
-        let taken = word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        if taken.is_err() && !matches!(effect(self.name, Kind::None, Op::Claim, Ordering::Acquire), Some(Effect::Left)) {
-            return None;
-        }
-        Some(PartyClaim { shared: self.shared.clone(), lock })
     }
 
     /// A read-modify-write, weakened or lost where that is staged.
@@ -291,111 +277,3 @@ unsafe impl MemoryCas for Party {
         }
     }
 }
-
-impl Os for Party {
-    type Name = ();
-    type Mapping = Self;
-
-    fn create(&self, (): &(), _spec: ObjectSpec) -> Result<Created<Self, PartyClaim>, CreateFault> {
-        let owner = self.claim_lock(Lock::OWNER).ok_or(CreateFault::AlreadyExists { pid: 1 })?;
-        Ok(Created { mapping: self.clone(), owner })
-    }
-
-    fn open(&self, (): &(), _access: Access) -> Result<Self, OpenFault> {
-        Ok(self.clone())
-    }
-
-    /// The look at the word and the falling asleep are one step, as the kernel makes them. Nobody comes after a slice: a wake-up
-    /// that is lost is a deadlock, which loom reports.
-    fn wait(&self, word: &AtomicU32, expected: u32, mask: u32, _timeout: Duration) -> Woken {
-        let at = self.shared.memory.offset_of(word);
-        let mut sleepers = self.shared.sleepers.lock().expect("no thread panics while it holds this");
-        // SAFETY: the word came from this memory.
-        if unsafe { self.shared.memory.load(at, Ordering::Relaxed) } != expected {
-            return Woken::Perhaps;
-        }
-        let ticket = sleepers.iter().map(|sleeper| sleeper.ticket + 1).max().unwrap_or(0);
-        sleepers.push(Sleeper { at, mask, ticket, woken: false });
-        loop {
-            sleepers = self.shared.alarm.wait(sleepers).expect("no thread panics while it holds this");
-            if let Some(me) = sleepers.iter().position(|sleeper| sleeper.ticket == ticket && sleeper.woken) {
-                sleepers.swap_remove(me);
-                return Woken::Perhaps;
-            }
-        }
-    }
-
-    fn wake(&self, word: &AtomicU32, mask: u32) {
-        let at = self.shared.memory.offset_of(word);
-        if self.is_dead() || matches!(self.effect(at, Op::Wake, Ordering::Relaxed), Some(Effect::Left)) {
-            return;
-        }
-        let mut sleepers = self.shared.sleepers.lock().expect("no thread panics while it holds this");
-        let mut somebody = false;
-        for sleeper in sleepers.iter_mut().filter(|sleeper| sleeper.at == at && sleeper.mask & mask != 0) {
-            sleeper.woken = true;
-            somebody = true;
-        }
-        if somebody {
-            self.shared.alarm.notify_all();
-        }
-    }
-
-    fn sleep(&self, _time: Duration) {
-        loom::thread::yield_now();
-    }
-
-    fn now(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    fn process(&self) -> Process {
-        Process { pid: 1, start_time: 1, pid_namespace: 1 }
-    }
-}
-
-// SAFETY: 4. the memory is reference-counted. 9, 10. locks are a table of the world.
-unsafe impl Mapping for Party {
-    type Memory = Self;
-    type Claim = PartyClaim;
-
-    fn memory(&self) -> Self {
-        self.clone()
-    }
-
-    fn claim(&self, lock: Lock, _word: &AtomicU32) -> Result<Option<PartyClaim>, OsError> {
-        Ok(self.claim_lock(lock))
-    }
-
-    fn is_claimed(&self, lock: Lock, _word: &AtomicU32) -> Result<bool, OsError> {
-        Ok(self.shared.lock(lock).load(Ordering::Acquire) != 0)
-    }
-
-    fn unlink(&self) -> Result<(), OsError> {
-        Ok(())
-    }
-}
-
-/// A lock that is held.
-pub struct PartyClaim {
-    shared: Arc<Shared>,
-    lock: Lock,
-}
-
-impl Claim for PartyClaim {
-    fn is_mine(&self) -> bool {
-        true
-    }
-}
-
-impl Drop for PartyClaim {
-    fn drop(&mut self) {
-        self.shared.lock(self.lock).store(0, Ordering::Release);
-    }
-}
-
-const _: fn() = || {
-    fn shared_by_threads<T: Send + Sync>() {}
-    shared_by_threads::<Party>();
-    let _: Option<ClaimOf<Party>> = None;
-};

@@ -1,13 +1,13 @@
 //! The world of one execution: a segment's words, the kernel's locks, and the queue of sleepers.
 
-use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::Mutex as PlainMutex;
 
 use loom::sync::atomic::AtomicU32;
 use loom::sync::{Condvar, Mutex};
 use seqslot_core::layout::head::{FLAG_OVERWRITE, HEAD_LEN};
 use seqslot_core::layout::slots::{SlotsGeometry, SlotsShape};
-use seqslot_core::{Config, Created, Lock, Reader, Segment, SegmentHandle, SlotsView, Writer};
+use seqslot_core::{Config, Created, Lock, Memory, Ordering, Reader, Segment, SlotsView, Writer};
 
 use crate::loom_memory::{Builder, LoomMemory};
 use crate::mutation::Kind;
@@ -50,7 +50,8 @@ impl Plan {
         let config = Config::slots(u64::from(slots), u64::from(CAPACITY)).writers(writers).readers(readers);
         let config = if overwrite { config.overwrite() } else { config };
         let kinds: Vec<Kind> = (0..geometry.total_len).step_by(4).map(|at| Kind::of(&geometry, at)).collect();
-        let empty = SlotsView::new(Builder::new(geometry.total_len).build(), geometry).expect("the geometry's own length");
+        // SAFETY: the memory is the world's own and lives as long as its handles; nothing is read or written through this view.
+        let empty = unsafe { SlotsView::new(Builder::new(geometry.total_len).build(), geometry) }.expect("the geometry's own length");
         // The head is written before anybody reads it.
         let (mut modelled, mut plain) = (Vec::new(), (0..HEAD_LEN).step_by(4).collect::<Vec<_>>());
         empty.for_each_word(|at| {
@@ -90,7 +91,7 @@ impl Plan {
         let owner = creator.claim_lock(Lock::OWNER).expect("a new world");
         let created = Created { mapping: creator.clone(), owner };
         let segment = Segment::format(creator, created, &self.config).expect("formats");
-        World { shared, segment }
+        World { shared, segment, attached: PlainMutex::default() }
     }
 }
 
@@ -118,17 +119,34 @@ impl Shared {
     }
 }
 
+/// A process's segment. The world keeps it; every handle is gone before the world is, which a model declares first.
+pub type Attached = &'static Segment<Party>;
+
 /// A segment and those attached to it.
 pub struct World {
     shared: Arc<Shared>,
     segment: Segment<Party>,
+    /// Made by `Box::into_raw`, freed with the world.
+    attached: PlainMutex<Vec<*mut Segment<Party>>>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for segment in self.attached.get_mut().expect("no panic").drain(..) {
+            // SAFETY: it came from a box, once, and the handles to it are gone (see `Attached`).
+            drop(unsafe { Box::from_raw(segment) });
+        }
+    }
 }
 
 impl World {
     /// Attaches one more process, called `name`.
     pub fn attach(&self, name: &'static str) -> Attached {
         let party = Party::new(self.shared.clone(), name);
-        Attached(Arc::new(Segment::adopt(party.clone(), party).expect("attaches")))
+        let segment = Box::into_raw(Box::new(Segment::adopt(party.clone(), party).expect("attaches")));
+        self.attached.lock().expect("no panic").push(segment);
+        // SAFETY: from a box, never borrowed uniquely, and freed when no handle is left (see `Attached`).
+        unsafe { &*segment }
     }
 
     /// A process with a writer.
@@ -145,31 +163,22 @@ impl World {
         self.segment.view()
     }
 
+    /// Sets the first word of a level of the free map, as nobody's deed: hints may be wrong.
+    pub fn set_marks(&self, level: usize, bits: u32) {
+        let at = self.view().free_word(level, 0).expect("a word of the map").at();
+        // SAFETY: the offset is that of a word of this memory.
+        unsafe { self.shared.memory.store(at, bits, Ordering::Relaxed) };
+    }
+
     /// Nothing is lost: no slot is owned, and nobody who counts owes a read.
     pub fn assert_nothing_stuck(&self) {
         let view = self.view();
         for slot in view.slots() {
             let words = slot.words();
-            let active = view.active().load(seqslot_core::Ordering::Relaxed);
+            let active = view.active().load(Ordering::Relaxed);
             assert_eq!(words.state >> 26, 0, "slot {} is owned for ever: {words:?}", slot.index());
             assert_eq!(words.unread & active, 0, "slot {} is owed for ever: {words:?}", slot.index());
             assert_eq!(words.pins, 0, "slot {} is pinned for ever: {words:?}", slot.index());
         }
     }
-}
-
-/// A process's segment, held by its reader or writer.
-#[derive(Clone)]
-pub struct Attached(Arc<Segment<Party>>);
-
-impl Deref for Attached {
-    type Target = Segment<Party>;
-
-    fn deref(&self) -> &Segment<Party> {
-        &self.0
-    }
-}
-
-impl SegmentHandle for Attached {
-    type Platform = Party;
 }

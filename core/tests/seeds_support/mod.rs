@@ -14,7 +14,8 @@ pub fn region(len: usize) -> Region<'static> {
     let lines: &'static [Line] = lines.leak();
     // SAFETY: lines are arrays of atomics without padding, one behind the other, for ever.
     let bytes = unsafe { core::slice::from_raw_parts(lines.as_ptr().cast::<AtomicU8>(), lines.len() * 64) };
-    Region::new(bytes).unwrap()
+    // SAFETY: 1. and 2. each test has a region of its own, with one segment in it.
+    unsafe { Region::new(bytes) }.unwrap()
 }
 
 #[derive(Debug)]
@@ -57,4 +58,24 @@ pub fn attach(face: &Face) -> Face {
 /// The same segment for the safe face.
 pub fn safe(face: &Face) -> Segment<Bare<'static>> {
     Segment::adopt(*face.segment().os(), *face.segment().mapping()).unwrap()
+}
+
+/// Tells that a party is gone whose handles the test does not use to look at payloads any more.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn dead<O: seqslot_core::SlotsOs>(
+    segment: &seqslot_core::Segment<O>,
+    lock: seqslot_core::Lock,
+) -> Result<seqslot_core::Recovered, seqslot_core::OsError> {
+    // SAFETY: as said.
+    unsafe { segment.declare_dead(lock) }
+}
+
+/// Evicts a reader whose samples the test does not look at any more.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn evict<O: seqslot_core::SlotsOs>(
+    segment: &seqslot_core::Segment<O>,
+    reader: seqslot_core::ReaderId,
+) -> Result<(), seqslot_core::EvictError> {
+    // SAFETY: as said.
+    unsafe { segment.evict(reader) }
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use seqslot_core::Ordering::Relaxed as Plainly;
 
 use super::{Got, Size, check, drain, in_order, send, step, value};
 use crate::mutation::Effect::{Answers, Left, NoFence};
 use crate::mutation::Expect::{Caught, CaughtSoon};
-use crate::mutation::Kind::{self, Head, ReaderGeneration, ReaderWaiters, Unread, WriterGeneration, WriterWaiters};
-use crate::mutation::Op::{Add, AndFenced, FullFence, Load, StoreFenced, Wake};
+use crate::mutation::Kind::{self, Active, Head, ReaderGeneration, ReaderWaiters, Unread, WriterGeneration, WriterWaiters};
+use crate::mutation::Op::{Add, And, AndFenced, FullFence, Load, StoreFenced, Wake};
 use crate::mutation::{Mutation, rule};
 use crate::world::{Attached, Plan, World};
 
@@ -52,8 +51,22 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation { model: EMPTY, name: "commit without its fence", rules: &[rule(Head, StoreFenced, NoFence)], expect: CaughtSoon },
     Mutation { model: OWNED, name: "commit ignores writers", rules: &[rule(WriterWaiters, Load, Answers(0)).by("writer")], expect: Caught },
+    Mutation {
+        model: DEAD,
+        name: "recovery wakes nobody",
+        rules: &[rule(WriterGeneration, Wake, Left).by("recoverer")],
+        expect: CaughtSoon,
+    },
+    Mutation {
+        model: DEAD,
+        name: "recovery without a bump",
+        rules: &[rule(WriterGeneration, Add, Left).by("recoverer")],
+        expect: CaughtSoon,
+    },
+    Mutation { model: DEAD, name: "the dead go on counting", rules: &[rule(Active, And, Left).by("recoverer")], expect: CaughtSoon },
 ];
 
+const DEAD: &str = "models::notify::recovery_of_a_reader_wakes_a_writer";
 const READER: &str = "models::notify::a_commit_wakes_a_reader";
 const BATCH: &str = "models::notify::a_batch_wakes_a_reader";
 const RELEASE: &str = "models::notify::a_release_wakes_a_writer";
@@ -161,7 +174,7 @@ fn a_claim_put_back_hides_a_slot() {
         send(&hasty);
         let writer = waiter(&world);
         // The map still shows the slot, and the hint is old: both may be wrong, and only then is a claim put back.
-        world.view().free_word(0, 0).expect("the map").store(1, Plainly);
+        world.set_marks(0, 1);
         hasty.segment().mapping().have_stale_hints(1);
         let hurrying = thread::spawn(move || {
             drop(hasty.try_loan());
@@ -223,6 +236,25 @@ fn a_sample_released_while_its_slot_is_owned() {
             assert_eq!(got, in_order(1));
         }
         drop(waiting.join().expect("no panic"));
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn recovery_of_a_reader_wakes_a_writer() {
+    let plan = Arc::new(Plan::new(1, 1, 1));
+    check("recovery of a reader wakes a writer", 3, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("waiter");
+        let recoverer = world.attach("recoverer");
+        let reader = world.reader("doomed");
+        send(&writer);
+        std::mem::forget(reader.take().expect("goes on").expect("one is there"));
+        reader.segment().mapping().die_after(0);
+        drop(reader);
+        let recovering = thread::spawn(move || recoverer.recover().expect("no system"));
+        drop(writer.loan_timeout(LONG).expect("a slot"));
+        recovering.join().expect("no panic");
         world.assert_nothing_stuck();
     });
 }

@@ -92,7 +92,7 @@ fn recover_twice(plan: &Arc<Plan>, dead: i64) {
     });
     second.recover().expect("no system");
     let mut sent = Vec::new();
-    let mut writer = Writer::<Attached>::join(second.clone()).ok();
+    let mut writer = Writer::<Attached>::join(second).ok();
     if let Some(writer) = &writer {
         sent.push(send(writer));
     }
@@ -153,7 +153,6 @@ fn a_recoverer_dies_at_any_store() {
         dying.die_after(recoverer);
         second.recover().expect("no system");
         dying.die_after(0);
-        drop(second);
         let reading = thread::spawn(move || {
             let mut got = Got::new();
             step_beside_recovery(&reader, &mut got, dead);

@@ -6,11 +6,11 @@ use loom::thread;
 use seqslot_core::Ordering::Relaxed as Plainly;
 use seqslot_core::Reader;
 
-use super::{Got, Size, check, send, step};
+use super::{Got, Size, check, send, step, value};
 use crate::mutation::Effect::{Answers, Left, NoFence};
 use crate::mutation::Expect::CaughtSoon;
-use crate::mutation::Kind::{self, Flags, Free, FreeAbove, Unread};
-use crate::mutation::Op::{AndFenced, FullFence, Load, Or};
+use crate::mutation::Kind::{self, Flags, Free, FreeAbove, Head, Unread};
+use crate::mutation::Op::{AndFenced, FullFence, Load, Or, StoreFenced};
 use crate::mutation::{Mutation, rule};
 use crate::world::{Attached, Plan, World};
 
@@ -37,6 +37,15 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation { model: STALE, name: "releaser without its fence", rules: &[rule(Unread, AndFenced, NoFence)], expect: CaughtSoon },
     Mutation {
+        model: OWNED,
+        name: "popper without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("popper")],
+        expect: CaughtSoon,
+    },
+    Mutation { model: OWNED, name: "commit without its fence", rules: &[rule(Head, StoreFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: OWNED, name: "release without its fence", rules: &[rule(Unread, AndFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: OWNED, name: "commit marks nothing", rules: &[rule(Free, Or, Left).by("writer")], expect: CaughtSoon },
+    Mutation {
         model: LEVELS,
         name: "marker without its fence",
         rules: &[rule(Kind::None, FullFence, NoFence).by("releaser")],
@@ -53,6 +62,7 @@ pub const MUTATIONS: &[Mutation] = &[
 
 const BECOME: &str = "models::scarce::slots_become_scarce_while_one_is_released";
 const STALE: &str = "models::scarce::a_stale_mark_is_popped_while_its_slot_is_released";
+const OWNED: &str = "models::scarce::a_mark_is_popped_while_its_slot_changes_hands";
 const LEVELS: &str = "models::scarce::a_word_found_empty_is_unmarked_while_a_slot_of_it_is_marked";
 
 /// A thread that takes one sample and lets go of it.
@@ -101,7 +111,7 @@ fn a_stale_mark_is_popped_while_its_slot_is_released() {
         send(&writer);
         // Twice, so that the next failure makes no sweep that would find again what is lost.
         assert!(writer.try_loan().is_err() && writer.try_loan().is_err());
-        world.view().free_word(0, 0).expect("the map").store(1, Plainly);
+        world.set_marks(0, 1);
         let releasing = release_one(reader);
         let found = writer.try_loan().is_ok();
         let reader = releasing.join().expect("no panic");
@@ -127,7 +137,7 @@ fn a_word_found_empty_is_unmarked_while_a_slot_of_it_is_marked() {
         send(&other);
         assert!(writer.try_loan().is_err() && writer.try_loan().is_err());
         // The word is empty, its bit above is set: as after a pop.
-        world.view().free_word(1, 0).expect("two levels").store(2, Plainly);
+        world.set_marks(1, 2);
         let releasing = release_one(reader);
         let found = writer.try_loan().is_ok();
         let reader = releasing.join().expect("no panic");
@@ -135,5 +145,38 @@ fn a_word_found_empty_is_unmarked_while_a_slot_of_it_is_marked() {
             assert_marked(&world, 32);
         }
         drop(reader);
+    });
+}
+
+#[test]
+fn a_mark_is_popped_while_its_slot_changes_hands() {
+    let plan = Arc::new(Plan::new(1, 2, 1));
+    check("a mark is popped while its slot changes hands", 2, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("writer");
+        let popper = world.writer("popper");
+        let reader = world.reader("releaser");
+        let mut loan = writer.try_loan().expect("free");
+        assert!(popper.try_loan().is_err() && popper.try_loan().is_err());
+        // A claim by another way leaves the mark.
+        world.set_marks(0, 1);
+        let popping = thread::spawn(move || {
+            let found = popper.try_loan().is_ok();
+            (popper, found)
+        });
+        let releasing = thread::spawn(move || {
+            let mut got = Got::new();
+            step(&reader, &mut got).expect("goes on");
+            (reader, got.len())
+        });
+        loan.copy_from_slice(&value(0, 0));
+        loan.commit_len(4).expect("commits");
+        let (reader, got) = releasing.join().expect("no panic");
+        let (popper, found) = popping.join().expect("no panic");
+        assert!(got == 1 || !found, "it was owed");
+        if got == 1 {
+            assert_marked(&world, 0);
+        }
+        drop((reader, popper));
     });
 }
