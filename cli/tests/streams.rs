@@ -278,8 +278,9 @@ fn an_interrupted_reader_ends_though_nobody_takes_its_output() {
     let mut subscriber = Running::subscribe(&path, &[]);
     let feeder = std::thread::spawn(move || feed(&mut stdin, &numbers(200_000)));
     assert_eq!(subscriber.read(2), b"1\n");
-    // Its output is full: it is stuck inside a sample, and the writer has nothing free.
-    until("every slot owed", || (inspect(&path)?["states"]["owed"] == 4 && is_sleeping(subscriber.pid())).then_some(()));
+    // Nobody reads on: once it sleeps in a write, it is there for good, with a sample in its hand.
+    until("a write that does not end", || is_stuck_in_a_write(subscriber.pid()).then_some(()));
+    until("every slot owed", || (inspect(&path)?["states"]["owed"] == 4).then_some(()));
     subscriber.signal(libc::SIGINT);
     // What does not fit its pipe is not waited for.
     let status = until("its end", || subscriber.child().try_wait().unwrap());
@@ -288,10 +289,16 @@ fn an_interrupted_reader_ends_though_nobody_takes_its_output() {
     assert_eq!(code(&publisher.finish()), 0);
 }
 
-/// Whether the process sleeps in `poll` or a write, by its state in /proc.
-fn is_sleeping(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
+/// Whether the process sleeps in `write`, or in a `poll` without end before it (a running one is said to be running).
+fn is_stuck_in_a_write(pid: u32) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let mut fields = call.split_ascii_whitespace();
+    let number: Option<i64> = fields.next().and_then(|number| number.parse().ok());
+    #[cfg(target_arch = "x86_64")]
+    let is_poll = number == Some(libc::SYS_poll) && fields.nth(2).is_some_and(|timeout| timeout.ends_with("ffffffff"));
+    #[cfg(not(target_arch = "x86_64"))]
+    let is_poll = number == Some(libc::SYS_ppoll) && fields.nth(2) == Some("0x0");
+    is_poll || number == Some(libc::SYS_write)
 }
 
 #[test]

@@ -45,10 +45,11 @@ fn a_writer_that_dies_anywhere_loses_no_slot_and_no_sample() {
                     }
                 }
             });
+            // Recovers the dead: a sample that it had published, but not entered in the ring, is found at the latest now.
+            let writer = segment.writer().expect("an entry is free, or its dead holder's");
             while let Ok(Some(sample)) = reader.take() {
                 this.read.push(sample[0]);
             }
-            let writer = segment.writer().expect("an entry is free, or its dead holder's");
             let loans: Vec<_> = (0..SLOTS).filter_map(|_| writer.loan().ok()).collect();
             this.free = loans.len();
             seen.push(this);

@@ -138,7 +138,12 @@ impl Seen {
             return Err(format!("a sample of round {round} in round {}", self.round).into());
         }
         if number != self.next {
-            return Err(format!("round {round}: sample {number} came where {} was due: {}", self.next, if number < self.next { "doubled" } else { "lost" }).into());
+            return Err(format!(
+                "round {round}: sample {number} came where {} was due: {}",
+                self.next,
+                if number < self.next { "doubled" } else { "lost" }
+            )
+            .into());
         }
         self.next += 1;
         Ok(())
@@ -242,7 +247,11 @@ impl Bench<'_> {
     /// Every slot can be loaned at the same time.
     fn check_slots(&self, round: u32) -> Result<(), Box<dyn Error>> {
         let loans: Vec<_> = std::iter::from_fn(|| self.writer.loan().ok()).take(self.slots as usize).collect();
-        if loans.len() == self.slots as usize { Ok(()) } else { Err(format!("round {round}: {} of {} slots can be loaned", loans.len(), self.slots).into()) }
+        if loans.len() == self.slots as usize {
+            Ok(())
+        } else {
+            Err(format!("round {round}: {} of {} slots can be loaned", loans.len(), self.slots).into())
+        }
     }
 }
 
@@ -278,7 +287,11 @@ fn rounds(args: &Args, folder: &Path) -> Outcome {
     }
     let stats = segment.stats();
     if stats.recovered_writers != writers || stats.recovered_readers < readers {
-        return Err(format!("{writers} writers and {readers} readers were killed, {} and {} recovered", stats.recovered_writers, stats.recovered_readers).into());
+        return Err(format!(
+            "{writers} writers and {readers} readers were killed, {} and {} recovered",
+            stats.recovered_writers, stats.recovered_readers
+        )
+        .into());
     }
     Ok(format!(
         "{} rounds: {writers} writers and {readers} readers killed, {samples} samples, none lost or doubled, {} loans taken back, every slot usable after each",

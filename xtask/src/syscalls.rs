@@ -32,7 +32,10 @@ pub fn run(args: &Args) -> Outcome {
     let few = count(FEW)?;
     let many = count(FEW + args.samples)?;
     let more = many.saturating_sub(few);
-    let line = format!("{} more samples between two polling processes: {more} more system calls ({few} for {FEW} samples, set-up included)", args.samples);
+    let line = format!(
+        "{} more samples between two polling processes: {more} more system calls ({few} for {FEW} samples, set-up included)",
+        args.samples
+    );
     if more <= SLACK { Ok(line) } else { Err(line.into()) }
 }
 

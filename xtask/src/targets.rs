@@ -16,19 +16,35 @@ pub fn run(_args: &Args) -> Outcome {
             return Err(format!("{tool} is missing; install {}", PACKAGES.join(" ")).into());
         }
     }
-    let bare = [
-        ("thumbv7m-none-eabi", ""),
-        ("thumbv7m-none-eabi", "alloc"),
-        ("thumbv6m-none-eabi", ""),
-        ("riscv32imc-unknown-none-elf", ""),
-    ];
+    let bare =
+        [("thumbv7m-none-eabi", ""), ("thumbv7m-none-eabi", "alloc"), ("thumbv6m-none-eabi", ""), ("riscv32imc-unknown-none-elf", "")];
     for (target, features) in bare {
         let std = if features.is_empty() { "-Zbuild-std=core" } else { "-Zbuild-std=core,alloc" };
         println!("seqslot-core for {target}, features [{features}]");
-        pass(distribution_cargo().args(["build", std, "--target", target, "-p", "seqslot-core", "--no-default-features", "--features", features]))?;
+        pass(distribution_cargo().args([
+            "build",
+            std,
+            "--target",
+            target,
+            "-p",
+            "seqslot-core",
+            "--no-default-features",
+            "--features",
+            features,
+        ]))?;
     }
     println!("seqslot-os-macos for aarch64-apple-darwin");
-    pass(distribution_cargo().args(["check", "-Zbuild-std", "--target", "aarch64-apple-darwin", "--lib", "-p", "seqslot-os-macos", "-p", "seqslot"]))?;
+    pass(distribution_cargo().args([
+        "check",
+        "-Zbuild-std",
+        "--target",
+        "aarch64-apple-darwin",
+        "--lib",
+        "-p",
+        "seqslot-os-macos",
+        "-p",
+        "seqslot",
+    ]))?;
     Ok(format!("{} builds for bare targets, 1 check for macOS", bare.len()))
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -11,8 +12,20 @@ use serde_json::Value;
 /// After so long a condition that did not come true is taken for one that never will.
 const NEVER: Duration = Duration::from_secs(120);
 
-/// A directory that is removed at the end.
+/// A directory that is removed at the end, with the objects that those killed in it left.
 pub struct Place(tempfile::TempDir);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.dir()).into_iter().flatten().flatten() {
+            // A link, a directory, or something else that is no name file has nothing to remove.
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if is_file && std::fs::read(entry.path()).is_ok_and(|bytes| bytes.starts_with(b"/seqslot-")) {
+                let _ = std::fs::remove_file(object(&entry.path()));
+            }
+        }
+    }
+}
 
 impl Place {
     pub fn new() -> Self {
@@ -113,8 +126,18 @@ impl Running {
 
     /// Reads so many bytes of its output; the pipe stays open.
     pub fn read(&mut self, len: usize) -> Vec<u8> {
+        let output = self.child().stdout.as_mut().expect("a piped output");
         let mut bytes = vec![0; len];
-        self.child().stdout.as_mut().expect("a piped output").read_exact(&mut bytes).expect("so much output");
+        let mut got = 0;
+        while got < len {
+            let mut polled = libc::pollfd { fd: output.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one entry, which the call fills.
+            let ready = unsafe { libc::poll(&raw mut polled, 1, NEVER.as_millis() as i32) };
+            assert_eq!(ready, 1, "never: {len} bytes of output; there are {got}");
+            let count = output.read(&mut bytes[got..]).expect("its output");
+            assert_ne!(count, 0, "its output ended after {got} bytes, {len} were to come");
+            got += count;
+        }
         bytes
     }
 
