@@ -179,6 +179,15 @@ fn a_file_cut_wiped_or_spoilt_under_the_reader_is_an_error_and_kills_nobody() {
     assert_eq!(told(&mut reader), Err(ShmError::SegmentMalformed));
 }
 
+/// Ends the other thread also when this one panics.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn no_torn_bound_is_read_beside_a_daemon_at_full_speed() {
     // The emulation writes as the daemon does, by pieces of the file: no less torn than its stores.
@@ -203,6 +212,7 @@ fn no_torn_bound_is_read_beside_a_daemon_at_full_speed() {
                 }
             }
         });
+        let _over = Over(&is_over);
         let mut reader = segment.open().unwrap();
         let (mut last, mut news) = (0, 0);
         while news < 200 {
@@ -216,6 +226,5 @@ fn no_torn_bound_is_read_beside_a_daemon_at_full_speed() {
                 Err(error) => panic!("{error}"),
             }
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }

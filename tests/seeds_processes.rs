@@ -5,6 +5,7 @@ mod support;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use seqslot::{
@@ -254,22 +255,32 @@ fn of_two_threads_with_copies_of_a_handle_one_commits() {
     }
 }
 
+/// Ends the other thread also when this one panics.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_late_reader_of_a_slot_reused_at_full_speed_never_reads_torn_bytes() {
     let (_folder, path) = place();
     let slots = PosixSlotAllocator::create(&path, 2, 512).unwrap();
     let late = PosixSlotAllocator::attach(&path).unwrap();
-    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Nobody counts, so slots are reused while they are read.
             for number in 0_u32.. {
                 send(&slots, 0, &[number as u8; 512][..if number % 2 == 0 { 512 } else { 100 }]);
-                if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                if is_over.load(Ordering::Relaxed) {
                     return;
                 }
             }
         });
+        let _over = Over(&is_over);
         let (mut whole, mut stale) = (0, 0);
         while whole < 20_000 || stale < 20 {
             let Some(handle) = late.next_unread_slot(0).unwrap() else { continue };
@@ -284,7 +295,6 @@ fn a_late_reader_of_a_slot_reused_at_full_speed_never_reads_torn_bytes() {
                 Err(error) => panic!("{error}"),
             }
         }
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 
@@ -292,7 +302,7 @@ fn a_late_reader_of_a_slot_reused_at_full_speed_never_reads_torn_bytes() {
 fn a_wait_that_ends_leaves_the_other_threads_registered() {
     let (_folder, path) = place();
     let slots = PosixSlotAllocator::create(&path, 2, 8).unwrap();
-    let waiters = || slots.segment().view().change_waiters().load(seqslot_core::Ordering::SeqCst);
+    let waiters = || slots.segment().view().change_waiters().load(Ordering::SeqCst);
     let seen = slots.notify_generation();
     std::thread::scope(|scope| {
         let long = scope.spawn(|| slots.wait_for_change(seen, Duration::MAX));

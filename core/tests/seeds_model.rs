@@ -304,7 +304,7 @@ fn run(slots: usize, calls: &[Call]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn few_slots_do_what_the_model_does(calls in calls()) {
