@@ -288,7 +288,7 @@ fn a_late_reader_of_a_slot_reused_at_full_speed_never_reads_torn_bytes() {
                 Ok((header, bytes)) => {
                     let number = header.sequence_number as u8;
                     assert!(bytes.iter().all(|byte| *byte == number), "torn: {number} and {bytes:?}");
-                    assert_eq!(bytes.len(), if number % 2 == 0 { 512 } else { 100 });
+                    assert_eq!(bytes.len(), if number.is_multiple_of(2) { 512 } else { 100 });
                     whole += 1;
                 }
                 Err(SlotError::StaleHandle) => stale += 1,

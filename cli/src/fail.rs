@@ -114,7 +114,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// A result for scripts on standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     // Plain structures of numbers and strings always serialize.
     print(&serde_json::to_string_pretty(value).unwrap_or_default())

@@ -92,6 +92,7 @@ impl Config {
     ///
     /// # Errors
     /// [`GeometryError`]: which value cannot be.
+    #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> Result<usize, GeometryError> {
         Ok(self.geometry()?.total_len)
     }

@@ -53,8 +53,10 @@ impl Journal {
     /// Word 0: ready. Word 1: commits begun. Word 2: commits that returned.
     fn word(&self, index: usize) -> &std::sync::atomic::AtomicU32 {
         assert!(index < 1024);
-        // SAFETY: inside the mapping of 4,096 bytes, aligned to 4; only ever accessed as this atomic, by both processes.
-        unsafe { &*self.0.as_mut_ptr().cast::<std::sync::atomic::AtomicU32>().add(index) }
+        // SAFETY: inside the mapping of 4,096 bytes.
+        let word = unsafe { self.0.as_mut_ptr().cast::<std::sync::atomic::AtomicU32>().add(index) };
+        // SAFETY: mapped as long as `self`, aligned to 4, only ever accessed as this atomic, by both processes.
+        unsafe { &*word }
     }
 
     fn get(&self, index: usize) -> u32 {

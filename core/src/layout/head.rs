@@ -52,7 +52,7 @@ pub const FLAG_ALWAYS_WAKE: u32 = 2;
 /// Flags this version knows.
 const FLAGS_KNOWN: u32 = FLAG_OVERWRITE | FLAG_ALWAYS_WAKE;
 
-const _: () = assert!(READY_AT + 4 == HEAD_LEN && READY_AT % 4 == 0 && HEAD_LEN % crate::layout::LINE == 0);
+const _: () = assert!(READY_AT + 4 == HEAD_LEN && READY_AT.is_multiple_of(4) && HEAD_LEN.is_multiple_of(crate::layout::LINE));
 
 /// Kind of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,8 @@ impl Head {
             2 => Kind::Snapshot,
             other => return Err(HeadError::Field { name: "kind", value: u64::from(other) }),
         };
-        if words[15] & !FLAGS_KNOWN != 0 && minor <= VERSION_MINOR {
+        let is_newer = minor.checked_sub(VERSION_MINOR).is_some_and(|ahead| ahead > 0);
+        if words[15] & !FLAGS_KNOWN != 0 && !is_newer {
             return Err(HeadError::Field { name: "flags", value: u64::from(words[15]) });
         }
         Ok(Self {
