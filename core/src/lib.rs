@@ -71,7 +71,9 @@ pub use registry::Recovered;
 pub use sample::*;
 pub use seeds::*;
 pub use segment::*;
-pub use slots::view::{Entry, HeaderWords, Inspection, Ring, Slot, SlotsView};
+pub use slots::inspect::Inspection;
+pub use slots::parts::{Entry, HeaderWords, Ring, Slot};
+pub use slots::view::SlotsView;
 pub use typed::*;
 pub use writer::*;
 }

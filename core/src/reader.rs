@@ -1,26 +1,29 @@
 //! The reader's handle.
 
+mod id;
+mod look;
+
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::time::Duration;
 
-use portable_atomic::Ordering::{Acquire, Relaxed, Release};
+use portable_atomic::Ordering::{Relaxed, Release};
 
 use crate::config::READER_SLICE;
 use crate::deadline::Deadline;
 use crate::error::{JoinError, TakeError};
 use crate::index::{ReaderIndex, WRITERS_MAX, WriterIndex};
 use crate::layout::control::{STATE_IN_USE, STATE_MASK};
-use crate::os::{Claim, Lock, Woken};
+use crate::os::{Claim, Woken};
 use crate::registry::{Claimed, clean};
 use crate::sample::Sample;
 use crate::segment::{Segment, SegmentHandle};
 use crate::slots::notify::Wait;
-use crate::slots::take::{Follow, Found, Took};
+use crate::slots::take::{Follow, Found};
 use crate::typed::{Payload, fits};
+pub use id::ReaderId;
+use look::{Got, ever};
 
-/// After so many samples a busy reader looks whether there are new writers.
-const NEWS: u32 = 64;
 /// Looks at the slots before a reader parks.
 const SPINS: u32 = 256;
 
@@ -49,22 +52,6 @@ pub(crate) struct ReaderShared<H: SegmentHandle> {
     // Let go of before the handle, which may be the last one to the mapping.
     claimed: Claimed<H::Platform, ReaderIndex>,
     pub(crate) handle: H,
-}
-
-/// What one look at all writers came to.
-enum Look {
-    Got(Got),
-    Nothing,
-    /// Only a cursor moved: there may be something behind it.
-    Moved,
-}
-
-/// A sample that was found and is protected: where, and whose.
-struct Got {
-    found: Found,
-    writer: WriterIndex,
-    position: u32,
-    missed: u32,
 }
 
 impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
@@ -126,38 +113,6 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         self.sample(got).map(Some)
     }
 
-    /// Takes the next sample from where it is expected, if there is but one writer: everything inlined.
-    #[inline(always)]
-    fn take_next(&self) -> Option<Got> {
-        let writer = WriterIndex::new(self.last.get())?;
-        if !self.may_take() || self.known.get() != writer.bit() || self.taken.get().is_multiple_of(NEWS) {
-            return None;
-        }
-        let follow = &self.follow[(writer.get() % WRITERS_MAX) as usize];
-        let (found, position) = self.shared.handle.protocol().take_predicted(self.index(), writer, follow)?;
-        Some(Got { found, writer, position, missed: 0 })
-    }
-
-    /// Takes the next sample of any writer, or finds out why there is none.
-    #[inline(never)]
-    fn take_slowly(&self) -> Result<Option<Got>, TakeError> {
-        self.moved.set(false);
-        if self.taken.get().is_multiple_of(NEWS) {
-            self.known.set(ever(&self.shared.handle));
-        }
-        if self.is_plainly_empty() {
-            return Ok(None);
-        }
-        match self.look()? {
-            Look::Got(got) => Ok(Some(got)),
-            Look::Nothing => self.take_when_empty(),
-            Look::Moved => {
-                self.moved.set(true);
-                Ok(None)
-            }
-        }
-    }
-
     /// Takes the next sample; waits for one at most `timeout` in all. Sleeps in slices of a second, after each of which it looks
     /// for dead peers, so that it never waits for somebody who is gone.
     ///
@@ -214,89 +169,6 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     /// Samples that were overwritten before this reader came to them: 0 where overwriting is not allowed.
     pub fn missed(&self) -> u32 {
         self.missed.get()
-    }
-
-    /// Neither forked nor evicted.
-    #[inline(always)]
-    fn may_take(&self) -> bool {
-        // ORDERING: Relaxed; an eviction is noticed soon, there is no moment it could be exact at.
-        self.shared.claimed.claim.is_mine() && self.shared.handle.view().quarantined().load(Relaxed) & self.index().bit() == 0
-    }
-
-    /// What nearly every poll that finds nothing comes to, in few steps: the only writer has committed nothing more, goes on, and is
-    /// still the only one. False says nothing.
-    #[inline(always)]
-    fn is_plainly_empty(&self) -> bool {
-        let known = self.known.get();
-        let Some(writer) = WriterIndex::new(known.trailing_zeros()) else { return false };
-        let segment = &*self.shared.handle;
-        known == writer.bit()
-            && self.may_take()
-            && segment.protocol().is_nothing_there(writer, &self.follow[(writer.get() % WRITERS_MAX) as usize])
-            && ever(&self.shared.handle) == known
-            // ORDERING: Acquire, both, edge "close"; as in `take_when_empty`, which follows if either bit is set.
-            && (segment.view().closed().load(Acquire) | segment.view().died().load(Acquire)) & known == 0
-    }
-
-    /// One look at every known writer, beginning behind the one served last.
-    #[inline]
-    fn look(&self) -> Result<Look, TakeError> {
-        if !self.may_take() {
-            return Err(if self.shared.claimed.claim.is_mine() { TakeError::Evicted } else { TakeError::Forked });
-        }
-        let segment = &*self.shared.handle;
-        let protocol = segment.protocol();
-        let first = self.last.get() + 1;
-        let mut moved = false;
-        let mut waiting = self.known.get().rotate_right(first);
-        while waiting != 0 {
-            let number = (waiting.trailing_zeros() + first) % WRITERS_MAX;
-            waiting &= waiting - 1;
-            let Some(writer) = WriterIndex::new(number) else { continue };
-            let follow = &self.follow[(number % WRITERS_MAX) as usize];
-            // Twice: a take that only moved its cursor is not "nothing". No more: each such take looks over all slots.
-            for tries_left in [1, 0] {
-                match protocol.take(self.index(), writer, follow) {
-                    Took::Got { found, position, missed } => {
-                        self.last.set(number);
-                        return Ok(Look::Got(Got { found, writer, position, missed }));
-                    }
-                    Took::Nothing => break,
-                    Took::Moved { missed } => {
-                        self.count_missed(missed);
-                        moved |= tries_left == 0;
-                    }
-                }
-            }
-        }
-        Ok(if moved { Look::Moved } else { Look::Nothing })
-    }
-
-    /// Nothing from the writers known: are there others, and will there be more?
-    #[inline]
-    fn take_when_empty(&self) -> Result<Option<Got>, TakeError> {
-        let view = self.shared.handle.view();
-        // ORDERING: Acquire, all, edge "close"; pairs with the Release of a close or recovery. What was committed before is seen below.
-        let ever = ever(&self.shared.handle);
-        let (closed, died) = (view.closed().load(Acquire), view.died().load(Acquire));
-        let is_over = ever != 0 && (closed | died) & ever == ever;
-        if ever == self.known.get() && !is_over {
-            return Ok(None);
-        }
-        self.known.set(ever);
-        // The look behind the bits: a last commit is visible now.
-        match self.look()? {
-            Look::Got(got) => return Ok(Some(got)),
-            Look::Moved => {
-                self.moved.set(true);
-                return Ok(None);
-            }
-            Look::Nothing => {}
-        }
-        if !is_over {
-            return Ok(None);
-        }
-        Err(if died & ever != 0 { TakeError::WriterDied } else { TakeError::Closed })
     }
 
     /// Turns a found slot into a sample, or marks it read at once if its size cannot be.
@@ -360,13 +232,6 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     }
 }
 
-/// Mask of the writers ever used.
-fn ever<H: SegmentHandle>(handle: &H) -> u32 {
-    let view = handle.view();
-    // ORDERING: Acquire, edge "close"; pairs with the Release of a writer's claim: it is neither closed nor dead when it is seen here.
-    view.ever().load(Acquire) & crate::index::first_bits(view.geometry().writers)
-}
-
 impl<H: SegmentHandle> ReaderShared<H> {
     /// Lets go of a sample.
     #[inline(always)]
@@ -392,33 +257,5 @@ impl<H: SegmentHandle> Drop for ReaderShared<H> {
         self.handle.protocol().leave(self.claimed.index);
         // ORDERING: Release, last: a death before this is recovered. Failure: evicted meanwhile; the next join puts it right.
         let _ = entry.state().compare_exchange(self.claimed.state, clean(self.claimed.state), Release, Relaxed);
-    }
-}
-
-/// One reader among all that had or will have its index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ReaderId {
-    pub(crate) index: ReaderIndex,
-    pub(crate) state: u32,
-}
-
-impl ReaderId {
-    /// Its index.
-    #[must_use]
-    pub fn index(self) -> ReaderIndex {
-        self.index
-    }
-
-    /// Which holder of the index it is.
-    #[must_use]
-    pub fn generation(self) -> u32 {
-        self.state / (STATE_MASK + 1)
-    }
-
-    /// Its lock.
-    #[must_use]
-    pub fn lock(self) -> Lock {
-        Lock::reader(self.index.get() as u8)
     }
 }

@@ -10,7 +10,7 @@ use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_MASK};
 use crate::memory::Memory;
 use crate::os::{ClaimOf, Lock, Os};
 use crate::segment::{Segment, SlotsOs};
-use crate::slots::view::Entry;
+use crate::slots::parts::Entry;
 
 /// A token from a count, the clock, and the process: never 0.
 pub(crate) fn token<O: Os>(os: &O, count: u32) -> u32 {

@@ -1,5 +1,7 @@
 //! The writer's handle.
 
+mod way;
+
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -11,7 +13,6 @@ use crate::deadline::Deadline;
 use crate::error::{CommitError, JoinError, LoanError, SendError};
 use crate::index::WriterIndex;
 use crate::layout::control::STATE_IN_USE;
-use crate::layout::slots::SlotsGeometry;
 use crate::loan::Loan;
 use crate::os::{Claim, MemoryOf};
 use crate::registry::{Claimed, clean};
@@ -21,43 +22,7 @@ use crate::slots::decide::{owner_field, owner_of};
 use crate::slots::notify::Wait;
 use crate::slots::reserve::Reserved;
 use crate::typed::{Payload, fits};
-
-/// Slots tried in ring order before slots count as scarce.
-const PROBES: u32 = 8;
-/// Slots this writer committed last, tried first when slots are scarce or large.
-const RECENT: usize = 4;
-/// From this capacity on, the hottest slot goes before ring order: large payloads in ring order leave the last-level cache.
-const LARGE: u32 = 32 * 1024;
-/// While slots are scarce, one slot in ring order is tried at every so manieth position, to see whether they still are.
-const SCARCE_PROBE: u32 = 16;
-/// So many of those in a row found free end the scarcity.
-const PLENTIFUL: u32 = 8;
-/// Milliseconds between two looks for dead peers by one segment's writers and readers.
-const RECOVERY_INTERVAL_MS: usize = 10;
-
-/// Which slot a reserve tries first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// The next in ring order: where the readers' prediction looks.
-    InOrder,
-    /// The hottest: slots are scarce, or large.
-    Hottest,
-    /// The oldest, taking its sample away.
-    Overwrite,
-}
-
-impl Way {
-    /// The way while slots are not scarce.
-    fn of(geometry: &SlotsGeometry) -> Self {
-        if geometry.overwrite {
-            Self::Overwrite
-        } else if geometry.capacity >= LARGE {
-            Self::Hottest
-        } else {
-            Self::InOrder
-        }
-    }
-}
+use way::{RECENT, Way};
 
 /// Publishes samples. It has one of the segment's writer entries, and its own order of samples.
 ///
@@ -250,142 +215,6 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
     #[inline(always)]
     pub(crate) fn is_mine(&self) -> bool {
         self.claimed.claim.is_mine()
-    }
-
-    /// Claims the slot that this writer's way tries first: one claim, everything inlined.
-    #[inline(always)]
-    fn reserve_next(&self) -> Option<Reserved> {
-        let slot = match self.way.get() {
-            Way::InOrder => self.step(),
-            Way::Hottest if !self.position.get().is_multiple_of(SCARCE_PROBE) => self.recent(1),
-            Way::Hottest | Way::Overwrite => return None,
-        };
-        self.protocol().claim(self.claimed.index, slot, 0)
-    }
-
-    /// Claims a slot by whatever way is left: further ring order, the hottest first, the free map, or overwriting.
-    #[cold]
-    #[inline(never)]
-    fn reserve_slowly(&self) -> Option<Reserved> {
-        let geometry = self.handle.geometry();
-        if geometry.overwrite {
-            return self.reserve_by_overwriting();
-        }
-        if geometry.capacity >= LARGE
-            && let Some(got) = self.reserve_recent()
-        {
-            return Some(got);
-        }
-        if !self.protocol().is_scarce() {
-            self.way.set(Way::of(geometry));
-            let got = (0..PROBES).find_map(|_| self.probe());
-            if got.is_some() {
-                return got;
-            }
-            self.plenty.set(0);
-            self.failures.set(0);
-            self.protocol().become_scarce();
-        }
-        self.way.set(Way::Hottest);
-        self.reserve_scarce()
-    }
-
-    /// Nothing is free: perhaps dead peers hold some.
-    #[cold]
-    #[inline(never)]
-    fn reserve_from_the_dead(&self) -> Option<Reserved> {
-        // An error of the system (descriptors ran out) leaves things as they are; the answer stays true.
-        let found = self.handle.recovery_is_due(RECOVERY_INTERVAL_MS) && self.handle.recover().is_ok_and(|found| !found.is_empty());
-        if found { self.reserve_next().or_else(|| self.reserve_slowly()) } else { None }
-    }
-
-    /// The next slot in ring order; goes on.
-    #[inline(always)]
-    fn step(&self) -> u32 {
-        let slot = self.next.get();
-        let following = slot + 1;
-        self.next.set(if following >= self.handle.geometry().slots { 0 } else { following });
-        slot
-    }
-
-    /// The slot of the last commit but `back`; no slot's index where there was none.
-    #[inline(always)]
-    fn recent(&self, back: u32) -> u32 {
-        self.recent[self.position.get().wrapping_sub(1 + back) as usize % RECENT].get()
-    }
-
-    /// Tries the next slot in ring order.
-    fn probe(&self) -> Option<Reserved> {
-        self.protocol().claim(self.claimed.index, self.step(), 0)
-    }
-
-    /// Tries the slots this writer committed last, the last but one first: the last is most likely still being read.
-    fn reserve_recent(&self) -> Option<Reserved> {
-        [1, 2, 3, 0].into_iter().find_map(|back| self.protocol().claim(self.claimed.index, self.recent(back), 0))
-    }
-
-    /// Slots are scarce: the hottest, then what the map shows; now and then one in ring order, to see whether they still are.
-    fn reserve_scarce(&self) -> Option<Reserved> {
-        let protocol = self.protocol();
-        if self.position.get().is_multiple_of(SCARCE_PROBE) {
-            let got = self.probe();
-            let plenty = if got.is_some() { self.plenty.get() + 1 } else { 0 };
-            self.plenty.set(plenty);
-            if plenty >= PLENTIFUL {
-                protocol.become_plentiful();
-                self.plenty.set(0);
-            }
-            if got.is_some() {
-                return got;
-            }
-        }
-        if let Some(got) = self.reserve_recent().or_else(|| self.reserve_marked()) {
-            self.failures.set(0);
-            return Some(got);
-        }
-        // A mark is lost only with its maker; the sweep that finds it again gets rarer the longer nothing is found.
-        let failures = self.failures.get().wrapping_add(1);
-        self.failures.set(failures);
-        if failures.is_power_of_two() || failures.is_multiple_of(1024) {
-            protocol.mark_all_free();
-            return self.reserve_marked();
-        }
-        None
-    }
-
-    /// Takes marked slots out of the map until one can be claimed; at most as many as there are slots.
-    fn reserve_marked(&self) -> Option<Reserved> {
-        let protocol = self.protocol();
-        for _ in 0..protocol.view.geometry().slots {
-            let slot = protocol.pop_marked()?;
-            let got = protocol.claim(self.claimed.index, slot, 0);
-            if got.is_some() {
-                return got;
-            }
-        }
-        None
-    }
-
-    /// Looks at every slot: O(slots), before this writer parks.
-    #[cold]
-    fn reserve_by_looking_at_all(&self) -> Option<Reserved> {
-        if self.handle.geometry().overwrite {
-            return None;
-        }
-        (0..self.handle.geometry().slots).find_map(|slot| self.protocol().claim(self.claimed.index, slot, 0))
-    }
-
-    /// Takes the oldest sample in ring order away that nobody is inside of.
-    fn reserve_by_overwriting(&self) -> Option<Reserved> {
-        let protocol = self.protocol();
-        let slots = protocol.view.geometry().slots;
-        for _ in 0..slots {
-            let got = protocol.claim_and_evict(self.claimed.index, self.step());
-            if got.is_some() {
-                return got;
-            }
-        }
-        None
     }
 
     /// Publishes a loan; `quiet` leaves telling others to the caller.

@@ -18,7 +18,7 @@ use crate::memory::Memory;
 use crate::os::{Mapping, MemoryOf};
 use crate::segment::{Segment, SlotsOs};
 use crate::slots::decide::generation_of;
-use crate::slots::view::Slot;
+use crate::slots::parts::Slot;
 
 /// The seeds' face over a segment that it owns: a [`SlotBackend`] on any platform.
 ///

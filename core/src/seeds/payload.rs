@@ -4,7 +4,8 @@ use portable_atomic::Ordering::{Acquire, Relaxed};
 
 use super::error::SlotError;
 use crate::memory::Memory;
-use crate::slots::view::{Slot, SlotsView};
+use crate::slots::parts::Slot;
+use crate::slots::view::SlotsView;
 
 /// Copies `bytes` into a slot on loan to the caller, by atomic accesses: a late reader of the slot's last sample copies at the same
 /// time, and finds out afterwards.

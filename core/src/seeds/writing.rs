@@ -18,7 +18,7 @@ use crate::segment::{Segment, SlotsOs};
 use crate::slots::Protocol;
 use crate::slots::decide::{owner_field, owner_of};
 use crate::slots::reserve::Reserved;
-use crate::slots::view::Slot;
+use crate::slots::parts::Slot;
 
 /// Slots tried in ring order before slots count as scarce.
 const PROBES: u32 = 8;

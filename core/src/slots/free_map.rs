@@ -13,7 +13,7 @@ use portable_atomic::Ordering::{AcqRel, Relaxed};
 
 use super::Protocol;
 use super::decide::{is_free, owner_of};
-use super::view::Slot;
+use super::parts::Slot;
 use crate::layout::control::SCARCE;
 use crate::memory::MemoryCas;
 use crate::os::Os;

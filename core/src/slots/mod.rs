@@ -47,7 +47,11 @@ pub(crate) mod release;
 pub(crate) mod reserve;
 pub(crate) mod take;
 #[allow(unsafe_code, reason = "bounds are established here")]
-pub mod view;
+pub(crate) mod view;
+#[allow(unsafe_code, reason = "payloads in place")]
+pub(crate) mod parts;
+#[allow(unsafe_code, reason = "keeps the mapping longer than the view")]
+pub(crate) mod inspect;
 
 use crate::os::Os;
 use view::SlotsView;

@@ -9,7 +9,7 @@ use super::Protocol;
 use super::decide::{claimed, owner_field, owner_of};
 use super::reserve::Reserved;
 use super::take::Found;
-use super::view::Slot;
+use super::parts::Slot;
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::layout::slots::EVICT;
 use crate::memory::MemoryCas;

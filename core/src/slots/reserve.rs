@@ -6,7 +6,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::Protocol;
 use super::decide::{claimed, is_free, owner_of};
-use super::view::Slot;
+use super::parts::Slot;
 use crate::index::WriterIndex;
 use crate::layout::control::SCARCE;
 use crate::memory::MemoryCas;

@@ -17,7 +17,8 @@ use portable_atomic::Ordering::{Acquire, Relaxed};
 
 use super::Protocol;
 use super::decide::{RingSays, in_range, owner_field, ring_says, sweep_end};
-use super::view::{Slot, SlotsView};
+use super::parts::Slot;
+use super::view::SlotsView;
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::memory::MemoryCas;
 use crate::os::Os;

@@ -1,0 +1,52 @@
+//! Looking at a slots segment without touching it.
+
+use super::view::SlotsView;
+use crate::error::{HeadError, OsError};
+use crate::layout::head::Head;
+use crate::layout::slots::SlotsGeometry;
+use crate::memory::Memory;
+use crate::os::{Lock, Mapping};
+
+/// A view for looking only, over a mapping that it borrows; the mapping may be read-only.
+#[derive(Debug)]
+pub struct Inspection<'g, G: Mapping> {
+    view: SlotsView<G::Memory>,
+    head: Head,
+    mapping: &'g G,
+}
+
+impl<'g, G: Mapping> Inspection<'g, G> {
+    /// Looks at the slots segment in `mapping`.
+    ///
+    /// # Errors
+    /// [`HeadError`]: the bytes are not a slots segment, or one cut short.
+    pub fn of(mapping: &'g G) -> Result<Self, HeadError> {
+        let head = Head::of(mapping)?;
+        let memory = mapping.memory();
+        let geometry = SlotsGeometry::from_head(&head, memory.len())?;
+        // SAFETY: 1. the mapping is borrowed for 'g, and its memory is valid as long as it is (`Mapping` 4). 2. only loads are public.
+        let view = unsafe { SlotsView::new(memory, geometry) }?;
+        Ok(Self { view, head, mapping })
+    }
+
+    /// The head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Whether somebody alive holds `lock`.
+    ///
+    /// # Errors
+    /// The system call that failed.
+    pub fn is_claimed(&self, lock: Lock) -> Result<bool, OsError> {
+        self.view.lock_word(lock).map_or(Ok(false), |word| self.mapping.is_claimed(lock, word))
+    }
+}
+
+impl<G: Mapping> core::ops::Deref for Inspection<'_, G> {
+    type Target = SlotsView<G::Memory>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.view
+    }
+}

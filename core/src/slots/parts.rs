@@ -1,0 +1,255 @@
+//! The parts of a slots segment: an entry of the registry, a ring, a slot. Made by [`SlotsView`], which has checked their bounds.
+
+use portable_atomic::Ordering;
+
+use super::view::SlotsView;
+use crate::layout::LINE;
+use crate::layout::control as at;
+use crate::layout::slots as field;
+use crate::memory::Memory;
+use crate::region::Word;
+
+/// One line of the registry.
+#[derive(Debug)]
+pub struct Entry<'v, M> {
+    pub(super) view: &'v SlotsView<M>,
+    pub(super) base: usize,
+}
+
+impl<'v, M: Memory> Entry<'v, M> {
+    #[inline(always)]
+    fn word<const AT: usize>(&self) -> Word<'v, M> {
+        const { assert!(AT.is_multiple_of(4) && AT + 4 <= LINE) };
+        self.view.word(self.base + AT)
+    }
+
+    /// Lock word for platforms without locks.
+    pub fn lock(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_LOCK }>()
+    }
+
+    /// Token of the holder.
+    pub fn token(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_TOKEN }>()
+    }
+
+    /// Process number of the holder.
+    pub fn pid(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_PID }>()
+    }
+
+    /// Start time of the holder: low and high word.
+    pub fn start(&self) -> [Word<'v, M>; 2] {
+        [self.word::<{ at::ENTRY_START }>(), self.word::<{ at::ENTRY_START + 4 }>()]
+    }
+
+    /// Pid namespace of the holder.
+    pub fn namespace(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_NAMESPACE }>()
+    }
+
+    /// State and generation.
+    pub fn state(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_STATE }>()
+    }
+
+    /// A writer's next position less the ring length; a reader's count of samples taken.
+    #[inline(always)]
+    pub fn head(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_HEAD }>()
+    }
+
+    /// Change counter.
+    #[inline(always)]
+    pub fn changes(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_CHANGES }>()
+    }
+
+    /// Positions burnt, or samples missed.
+    #[inline(always)]
+    pub fn burnt(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_BURNT }>()
+    }
+
+    /// Retries.
+    #[inline(always)]
+    pub fn retries(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_RETRIES }>()
+    }
+
+    /// Samples this writer took away from readers.
+    #[inline(always)]
+    pub fn overwritten(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_OVERWRITTEN }>()
+    }
+
+    /// Samples skipped for their bad size.
+    pub fn lapses(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_LAPSES }>()
+    }
+}
+
+/// The ring of one writer.
+#[derive(Debug)]
+pub struct Ring<'v, M> {
+    pub(super) view: &'v SlotsView<M>,
+    pub(super) base: usize,
+}
+
+impl<'v, M: Memory> Ring<'v, M> {
+    #[inline(always)]
+    fn entry(&self, position: u32) -> usize {
+        // The ring length is a power of two, checked with the geometry.
+        self.base + (position & (self.view.geometry().ring_len - 1)) as usize * 8
+    }
+
+    /// The tag of the entry of `position`: the full position it was last written for.
+    #[inline(always)]
+    pub fn tag(&self, position: u32) -> Word<'v, M> {
+        self.view.word(self.entry(position))
+    }
+
+    /// The slot index of the entry of `position`.
+    #[inline(always)]
+    pub fn index(&self, position: u32) -> Word<'v, M> {
+        self.view.word(self.entry(position) + 4)
+    }
+}
+
+/// One slot.
+#[derive(Debug)]
+pub struct Slot<'v, M> {
+    pub(super) view: &'v SlotsView<M>,
+    pub(super) index: u32,
+    pub(super) base: usize,
+}
+
+impl<'v, M: Memory> Slot<'v, M> {
+    #[inline(always)]
+    fn word<const AT: usize>(&self) -> Word<'v, M> {
+        const { assert!(AT.is_multiple_of(4) && AT + 4 <= field::SLOT_HEADER_LEN) };
+        self.view.word(self.base + AT)
+    }
+
+    /// Its index.
+    #[inline(always)]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The sample's full position.
+    #[inline(always)]
+    pub fn sequence(&self) -> Word<'v, M> {
+        self.word::<{ field::SLOT_SEQUENCE }>()
+    }
+
+    /// The sample's size in bytes.
+    #[inline(always)]
+    pub fn size(&self) -> Word<'v, M> {
+        self.word::<{ field::SLOT_SIZE }>()
+    }
+
+    /// Reader mask of those who still owe a read.
+    #[inline(always)]
+    pub fn unread(&self) -> Word<'v, M> {
+        self.word::<{ field::SLOT_UNREAD }>()
+    }
+
+    /// Reader mask of those inside the sample, and EVICT.
+    #[inline(always)]
+    pub fn pins(&self) -> Word<'v, M> {
+        self.word::<{ field::SLOT_PINS }>()
+    }
+
+    /// Owner and generation.
+    #[inline(always)]
+    pub fn state(&self) -> Word<'v, M> {
+        self.word::<{ field::SLOT_STATE }>()
+    }
+
+    /// Writer of the sample.
+    #[inline(always)]
+    pub fn writer(&self) -> Word<'v, M> {
+        self.word::<{ field::SLOT_WRITER }>()
+    }
+
+    /// Generation of the sample.
+    #[inline(always)]
+    pub fn generation(&self) -> Word<'v, M> {
+        self.word::<{ field::SLOT_GENERATION }>()
+    }
+
+    /// Offset of its payload.
+    #[inline(always)]
+    pub fn payload_at(&self) -> usize {
+        self.base + self.view.geometry().payload_offset as usize
+    }
+
+    /// The first `len` bytes of its payload, for reading; `len` is cut to the capacity.
+    ///
+    /// # Safety
+    ///
+    /// By the protocol nobody writes the payload while the pointer is used: the caller's bit (or pin) is set in the slot, or the caller owns it.
+    #[inline(always)]
+    pub unsafe fn payload(&self, len: usize) -> *const u8 {
+        let len = len.min(self.view.geometry().capacity as usize);
+        // SAFETY: 1. the geometry puts capacity bytes there. 2. the memory is borrowed. 3. the caller's duty.
+        unsafe { self.view.memory().payload(self.payload_at(), len) }
+    }
+
+    /// The first `len` bytes of its payload, for filling; `len` is cut to the capacity.
+    ///
+    /// # Safety
+    ///
+    /// By the protocol nobody else reads or writes the payload: the caller owns the slot, and nobody's bit is set.
+    #[inline(always)]
+    pub unsafe fn payload_mut(&self, len: usize) -> *mut u8 {
+        let len = len.min(self.view.geometry().capacity as usize);
+        // SAFETY: 1. the geometry puts capacity bytes there. 2. the memory is borrowed. 3. the caller's duty.
+        unsafe { self.view.memory().payload_mut(self.payload_at(), len) }
+    }
+
+    /// Copies the first bytes of the payload out with atomic accesses: trusts nobody, may be torn if a peer scribbles.
+    pub(crate) fn copy_out(&self, into: &mut [u8]) {
+        let len = into.len().min(self.view.geometry().capacity as usize);
+        // SAFETY: 1. a payload starts at a multiple of 4 (alignments below 4 put it at 32). 2. strides are multiples of 64, so the
+        // range rounded up to 4 is inside the slot. 3. the memory is borrowed.
+        unsafe { self.view.memory().copy_out(self.payload_at(), &mut into[..len]) };
+    }
+}
+
+/// A plain picture of a slot's header, for people: words read one by one, Relaxed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderWords {
+    /// Sequence number.
+    pub sequence: u32,
+    /// Size.
+    pub size: u32,
+    /// Unread mask.
+    pub unread: u32,
+    /// Pins.
+    pub pins: u32,
+    /// State word.
+    pub state: u32,
+    /// Writer.
+    pub writer: u32,
+    /// Generation of the sample.
+    pub generation: u32,
+}
+
+impl<M: Memory> Slot<'_, M> {
+    /// Reads all words, for people.
+    pub fn words(&self) -> HeaderWords {
+        // ORDERING: Relaxed throughout; a picture, nothing is concluded from it.
+        let read = |word: Word<'_, M>| word.load(Ordering::Relaxed);
+        HeaderWords {
+            sequence: read(self.sequence()),
+            size: read(self.size()),
+            unread: read(self.unread()),
+            pins: read(self.pins()),
+            state: read(self.state()),
+            writer: read(self.writer()),
+            generation: read(self.generation()),
+        }
+    }
+}
