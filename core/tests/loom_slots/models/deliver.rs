@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loom::thread;
 use seqslot_core::Ordering::{Acquire, Release};
 
-use super::{Size, check, drain, in_order, looks_free, send, step, try_send, value};
+use super::{Size, check, drain, in_order, looks_free, send, step, try_send, value, warm_up};
 use crate::mutation::Effect::Relaxed;
 use crate::mutation::Expect::{Caught, CaughtSoon};
 use crate::mutation::Kind::{RingTag, Unread};
@@ -45,15 +45,15 @@ fn a_slot_used_again() {
         let world = plan.world();
         let writer = world.writer("writer");
         let reader = world.reader("reader");
+        let mut got = warm_up(&writer, &[&reader]);
         let reader = thread::spawn(move || {
-            let mut got = Vec::new();
             for _ in 0..2 {
                 step(&reader, &mut got).expect("goes on");
             }
             (reader, got)
         });
         send(&writer);
-        let sent = if looks_free(&writer) && try_send(&writer).is_some() { 2 } else { 1 };
+        let sent = if looks_free(&writer) && try_send(&writer).is_some() { 3 } else { 2 };
         let (reader, mut got) = reader.join().expect("no panic");
         drain(&reader, &mut got);
         assert_eq!(got, in_order(sent));
@@ -67,17 +67,19 @@ fn two_readers_and_a_slot_used_again() {
     check("two readers and a slot used again", 3, Size::Full, move || {
         let world = plan.world();
         let writer = world.writer("writer");
-        let readers = [2, 1].map(|looks| {
-            let reader = world.reader("reader");
+        let readers = [world.reader("reader"), world.reader("reader")];
+        let warm = warm_up(&writer, &[&readers[0], &readers[1]]);
+        let mut looks = [2, 1].into_iter();
+        let readers = readers.map(|reader| {
+            let (looks, mut got) = (looks.next().expect("two"), warm.clone());
             thread::spawn(move || {
-                let mut got = Vec::new();
                 for _ in 0..looks {
                     step(&reader, &mut got).expect("goes on");
                 }
                 (reader, got)
             })
         });
-        let mut sent = 1;
+        let mut sent = 2;
         send(&writer);
         if looks_free(&writer) && try_send(&writer).is_some() {
             sent += 1;

@@ -66,11 +66,11 @@ fn check_cases<C: Send + Sync + 'static>(
     let (mut total, mut count) = (0, 0);
     for case in cases {
         let model = model.clone();
-        let executions = explore(bound, move || model(&case));
-        assert!(executions > 1, "{name}: a concurrent model that explored one execution shows nothing");
-        total += executions;
+        total += explore(bound, move || model(&case));
         count += 1;
     }
+    // In some cases of many the parties may have nothing left to meet over.
+    assert!(total > count, "{name}: a concurrent model that explored one execution shows nothing");
     let of = if count == 1 { String::new() } else { format!(" of {count} cases") };
     println!("{name}: {total} executions{of} (at most {bound} preemptions), {:.1} s", started.elapsed().as_secs_f32());
 }
@@ -121,6 +121,16 @@ fn drain(reader: &Reader<Attached>, got: &mut Got) {
     while let Ok(true) = step(reader, got) {
         assert!(got.len() < 20, "one sample again and again: {got:?}");
     }
+}
+
+/// Publishes a sample that the readers take, before the threads start: from then on they look where they expect the next one. What
+/// they got.
+fn warm_up(writer: &Writer<Attached>, readers: &[&Reader<Attached>]) -> Got {
+    let sent = send(writer);
+    for reader in readers {
+        assert_eq!(step(reader, &mut Got::new()), Ok(true));
+    }
+    vec![(writer.index().get(), sent)]
 }
 
 /// The first `count` samples of writer 0.
