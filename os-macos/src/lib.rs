@@ -1,14 +1,14 @@
 //! seqslot on macOS.
 //!
-//! [`MacOs`] implements [`Os`](seqslot_core::Os) over named objects (`shm_open` and a flink file, see `seqslot-os-posix`).
+//! `MacOs` implements [`Os`](seqslot_core::Os) over named objects (`shm_open` and a flink file, see `seqslot-os-posix`).
 //! The modules are those of the Linux platform, as far as macOS has what they need; there are no sealed memory files.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`liveness`] | claims: `flock` on a file for each lock, beside the flink |
-//! | [`wait`] | `os_sync_wait_on_address` where the system has it (14.4), growing sleeps elsewhere |
-//! | [`clock`] | `CLOCK_MONOTONIC` |
-//! | [`process`] | pid and start time |
+//! | `liveness` | claims: `flock` on a file for each lock, beside the flink |
+//! | `wait` | `os_sync_wait_on_address` where the system has it (14.4), growing sleeps elsewhere |
+//! | `clock` | `CLOCK_MONOTONIC` |
+//! | `process` | pid and start time |
 //! | `object` | where the lock files of an object are |
 //!
 //! What differs from Linux: an object's length is rounded up to whole pages by the kernel; memory cannot be reserved ahead; a wake wakes every
