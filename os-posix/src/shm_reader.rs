@@ -136,7 +136,13 @@ fn confirm(file: &File, before: u32) -> Result<Option<Image>, ShmError> {
     // ORDERING: SeqCst fence, edge "torn": the generation is read after the payload; pairs with what orders the daemon's odd
     // generation before its payload.
     fence(Ordering::SeqCst);
-    Ok((word(&image) == before && word(&read_checked(file)?) == before).then_some(image))
+    let after = word(&read_checked(file)?);
+    Ok(is_whole(before, word(&image), after).then_some(image))
+}
+
+/// Whether what was read along with the word `during`, between looks that found `before` and `after`, is one update's.
+fn is_whole(before: u32, during: u32, after: u32) -> bool {
+    halves(before)[1].is_multiple_of(2) && before == during && before == after
 }
 
 /// All bytes, after a check of what the view checks only once: magic, version, size, and that there are as many.
@@ -214,4 +220,35 @@ fn word(image: &Image) -> u32 {
 fn halves(word: u32) -> [u16; 2] {
     let [a, b, c, d] = word.to_ne_bytes();
     [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generation(generation: u16) -> u32 {
+        let ([a, b], [c, d]) = (VERSION.to_ne_bytes(), generation.to_ne_bytes());
+        u32::from_ne_bytes([a, b, c, d])
+    }
+
+    #[test]
+    fn only_what_lies_between_two_looks_at_one_even_generation_is_whole() {
+        assert!(is_whole(generation(4), generation(4), generation(4)));
+        assert!(!is_whole(generation(5), generation(5), generation(5)), "being written");
+        assert!(!is_whole(generation(4), generation(4), generation(5)), "written since");
+        assert!(!is_whole(generation(4), generation(6), generation(6)), "written before");
+        assert!(!is_whole(generation(4), generation(5), generation(4)));
+    }
+
+    #[test]
+    fn a_read_that_was_cut_short_is_refused_although_the_file_is_whole_again() {
+        let mut image = [0; SEGMENT_LEN];
+        for (at, word) in [(0, MAGIC_0), (4, MAGIC_1), (SEGMENT_SIZE_AT, 80), (VERSION_GENERATION_AT, generation(4))] {
+            image[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        assert_eq!(check(image, SEGMENT_LEN, 80), Ok(image));
+        assert_eq!(check(image, SEGMENT_LEN - 1, 80), Err(ShmError::SegmentMalformed));
+        assert_eq!(check(image, SEGMENT_LEN, 79), Err(ShmError::SegmentMalformed));
+        assert_eq!(check(image, 0, 80), Err(ShmError::SegmentNotInitialized));
+    }
 }
