@@ -9,6 +9,13 @@ pub struct Args {
     small: bool,
 }
 
+impl Args {
+    /// All models.
+    pub fn all() -> Self {
+        Self { small: false }
+    }
+}
+
 /// Test binaries of the core that hold models.
 const TESTS: [&str; 2] = ["loom_snapshot", "loom_slots"];
 

@@ -1,5 +1,6 @@
 //! Developers' commands: `cargo xtask --help`. Each ends in one line that counts what it did, and fails loudly.
 
+mod full;
 mod instructions;
 mod loom;
 mod run;
@@ -32,8 +33,10 @@ enum Command {
     Targets(targets::Args),
     /// Count the instructions of a cycle at 4 and 65,536 slots, free and nearly all held (needs valgrind)
     Instructions(instructions::Args),
-    /// Run the loom models over the protocol's code
+    /// Run the loom models over the protocol's code, and their mutations
     Loom(loom::Args),
+    /// Run all of the above at full length, and keep what they say in docs/proof
+    Full(full::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -45,6 +48,7 @@ fn main() -> std::process::ExitCode {
         Command::Targets(args) => targets::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Loom(args) => loom::run(&args),
+        Command::Full(args) => full::run(&args),
     };
     match outcome {
         Ok(line) => {

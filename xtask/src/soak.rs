@@ -27,6 +27,13 @@ pub struct Args {
     seed: u64,
 }
 
+impl Args {
+    /// So many rounds, the rest as by default.
+    pub fn rounds(rounds: u32) -> Self {
+        Self { rounds, slots: 8, seed: 1 }
+    }
+}
+
 #[derive(clap::Args)]
 pub struct VictimArgs {
     path: PathBuf,

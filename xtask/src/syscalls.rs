@@ -22,6 +22,12 @@ pub struct PairArgs {
     reader: bool,
 }
 
+impl Default for Args {
+    fn default() -> Self {
+        Self { samples: 100_000 }
+    }
+}
+
 /// Samples of the short run that is subtracted.
 const FEW: u64 = 100;
 /// Calls by which two runs may differ for other reasons (the loader, a signal).
