@@ -17,6 +17,23 @@ const LOOKS: u32 = 4096;
 /// A claim is a compare-and-swap on a word of the region. It outlives its holder: whoever knows that a party is gone (a core was
 /// reset) says so by [`Segment::declare_dead`](crate::Segment::declare_dead). Waits poll. The clock stands still, so timeouts
 /// count looks: bounded, not timed.
+///
+/// ```
+/// use seqslot_core::{Bare, Config, CreateError, Segment};
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// let (os, config) = (Bare::new(region), Config::slots(4, 64).readers(2));
+/// let made = Segment::create(os, &(), &config)?;
+/// let attached = Segment::attach(os, &())?; // on the other core
+/// let reader = attached.reader()?;
+/// made.writer()?.send(b"hello")?;
+/// assert_eq!(reader.take()?.as_deref(), Some(&b"hello"[..]));
+/// // A region that holds a segment is not laid out anew:
+/// assert_eq!(Segment::create(os, &(), &config).err(), Some(CreateError::AlreadyExists { pid: 0 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Bare<'r> {
     region: Region<'r>,

@@ -57,6 +57,24 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     ///
     /// # Errors
     /// As [`take`](Self::take), where the very first look fails; after that the batch ends instead.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// for number in 0..3 {
+    ///     writer.send(&[number])?;
+    /// }
+    /// let batch = reader.take_batch::<2>()?;
+    /// assert_eq!((&*batch[0], &*batch[1]), (&[0][..], &[1][..]));
+    /// drop(batch); // read, all of them
+    /// assert_eq!(reader.take_batch::<2>()?.len(), 1);
+    /// assert!(reader.take_batch::<2>()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn take_batch<const N: usize>(&self) -> Result<Batch<Sample<'_, H, T>, N>, TakeError> {
         let mut items = heapless::Vec::new();
         while !items.is_full() {
@@ -78,6 +96,19 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// As [`loan`](Self::loan), where not even one slot is free.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let writer = segment.writer()?;
+    /// let loans = writer.loan_batch::<8>()?;
+    /// assert_eq!(loans.len(), 4, "as many as are free");
+    /// assert!(writer.loan_batch::<1>().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn loan_batch<const N: usize>(&self) -> Result<Batch<Loan<'_, H, T>, N>, LoanError> {
         let mut items = heapless::Vec::new();
         while !items.is_full() {
@@ -98,6 +129,23 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// The first [`CommitError`]; what was published before stays so, the rest is given back.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// let mut loans = writer.loan_batch::<3>()?;
+    /// for (loan, first) in loans.iter_mut().zip(b"abc") {
+    ///     loan[0] = *first;
+    /// }
+    /// assert_eq!(writer.commit_batch(loans, |index| index + 1)?, 3);
+    /// let read = reader.take_batch::<4>()?.into_iter().map(|sample| (sample[0], sample.len()));
+    /// assert!(read.eq([(b'a', 1), (b'b', 2), (b'c', 3)]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn commit_batch<'w>(
         &'w self,
         loans: impl IntoIterator<Item = Loan<'w, H, T>>,

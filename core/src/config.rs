@@ -38,6 +38,12 @@ impl Config {
     }
 
     /// `slots` slots for values of `T`.
+    ///
+    /// ```
+    /// use seqslot_core::Config;
+    /// assert_eq!(Config::typed::<[u64; 4]>(8).len()?, Config::slots(8, 32).len()?);
+    /// # Ok::<(), seqslot_core::GeometryError>(())
+    /// ```
     pub fn typed<T: Payload>(slots: u64) -> Self {
         Self { align: if T::ALIGN > 32 { T::ALIGN as u32 } else { 32 }, ..Self::slots(slots, T::SIZE.unwrap_or(1) as u64) }
     }
@@ -62,6 +68,23 @@ impl Config {
 
     /// A writer never waits for readers: it takes the next slot in its ring order that nobody owns and no reader is inside of, read or
     /// unread, and with it the sample that was there. Readers are told how many samples they missed. 31 readers at most.
+    ///
+    /// ```
+    /// use seqslot_core::{Bare, Config, Segment};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let segment = Segment::create(Bare::new(region), &(), &Config::slots(2, 8).overwrite())?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// for number in 0..5 {
+    ///     writer.send(&[number])?; // never fails for want of a slot
+    /// }
+    /// let sample = reader.take()?.expect("the last two are there");
+    /// assert_eq!((&*sample, sample.missed()), (&[3][..], 3));
+    /// assert_eq!((reader.missed(), segment.stats().overwritten), (3, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn overwrite(mut self) -> Self {
         self.overwrite = true;
         if self.readers == 32 {

@@ -26,6 +26,24 @@ pub struct Lag {
 }
 
 /// Remembers readers' progress between two looks, to tell how long one has made none. O(slots) a look.
+///
+/// ```
+/// use seqslot_core::LagWatch;
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let (reader, writer) = (segment.reader()?, segment.writer()?);
+/// writer.send(b"unread")?;
+/// let mut watch = LagWatch::default();
+/// let mut slow = None;
+/// watch.look(&segment, |lag, idle| slow = Some((lag.reader, lag.owed, idle)));
+/// let (who, owed, idle) = slow.expect("one reader");
+/// assert_eq!((who, owed), (reader.id(), 1));
+/// assert!(idle.is_zero(), "the first look, and the clock of `Bare` stands still");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct LagWatch {
     seen: [Option<(Lag, Duration)>; 32],
@@ -56,6 +74,22 @@ impl LagWatch {
 
 impl<O: SlotsOs> Segment<O> {
     /// Tells how far behind each reader is. A picture taken while everybody goes on. O(slots).
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// writer.send(b"read")?;
+    /// writer.send(b"unread")?;
+    /// drop(reader.take()?);
+    /// let mut seen = Vec::new();
+    /// segment.lag(|lag| seen.push((lag.reader, lag.owed, lag.taken)));
+    /// assert_eq!(seen, [(reader.id(), 1, 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lag(&self, mut tell: impl FnMut(Lag)) {
         let mut owed = [0_u32; 32];
         for slot in self.view().slots() {
@@ -92,6 +126,28 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// If the reader is one of this process, none of its samples is looked at from now on (dropping them is harmless). For readers of
     /// other processes the caller makes the same promise as far as their answers matter to anybody.
+    ///
+    /// ```
+    /// use seqslot_core::{EvictError, TakeError};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// writer.send(b"unread")?;
+    /// let id = reader.id();
+    /// // SAFETY: no sample of the reader is out.
+    /// unsafe { segment.evict(id) }?;
+    /// assert_eq!((segment.active_readers(), segment.stats().evicted_readers), (0, 1));
+    /// assert_eq!(reader.take().err(), Some(TakeError::Evicted));
+    /// drop(reader);
+    /// let successor = segment.reader()?;
+    /// assert_eq!(successor.index(), id.index());
+    /// // SAFETY: as above.
+    /// assert_eq!(unsafe { segment.evict(id) }, Err(EvictError::Gone));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub unsafe fn evict(&self, reader: ReaderId) -> Result<(), EvictError> {
         let index = reader.index;
         let out_of_bounds = EvictError::OutOfBounds { index: index.get(), entries: self.geometry().readers };
@@ -123,6 +179,21 @@ impl<O: SlotsOs> Segment<O> {
     }
 
     /// Counters of the segment as a whole and of each writer, as any process may read them.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// writer.send(b"read")?;
+    /// writer.send(b"unread")?;
+    /// drop(reader.take()?);
+    /// let stats = segment.stats();
+    /// assert_eq!((stats.published, stats.taken, stats.missed), (2, 1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stats(&self) -> Stats {
         let [writers, readers, slots, evictions] = self.view().totals().map(|word| word.load(Relaxed));
         let mut stats = Stats {

@@ -14,6 +14,27 @@ use crate::writer::Writer;
 ///
 /// It derefs to the payload: `[u8]` of the slot's whole capacity, or a `T`. What is in it at first is what its last use left.
 /// Not `Send`: a commit belongs to the thread that has the writer.
+///
+/// ```
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let reader = segment.reader()?;
+/// let writer = segment.writer()?;
+/// let mut loan = writer.loan()?;
+/// assert_eq!(loan.len(), loan.capacity());
+/// loan[..5].copy_from_slice(b"hello");
+/// loan.commit_len(5)?;
+/// let dropped = writer.loan()?;
+/// let slot = dropped.slot();
+/// drop(dropped); // discarded: the slot is nobody's again
+/// assert_eq!(segment.view().slot(slot).expect("its index").words().state >> 26, 0);
+/// assert_eq!(reader.take()?.as_deref(), Some(&b"hello"[..]));
+/// assert!(reader.take()?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Loan<'w, H: SegmentHandle, T: ?Sized = [u8]> {
     writer: &'w Writer<H, T>,
     reserved: Reserved,
@@ -30,6 +51,21 @@ impl<'w, H: SegmentHandle, T: Payload + ?Sized> Loan<'w, H, T> {
     ///
     /// # Errors
     /// [`CommitError`]; the slot is given back.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// let writer = segment.writer()?;
+    /// let mut loan = writer.loan()?;
+    /// loan.fill(7);
+    /// assert_eq!(loan.commit()?, 0);
+    /// assert_eq!(reader.take()?.as_deref(), Some(&[7; 64][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn commit(self) -> Result<u32, CommitError> {
         let size = T::SIZE.unwrap_or(self.capacity());
@@ -101,6 +137,22 @@ impl<H: SegmentHandle> Loan<'_, H, [u8]> {
     ///
     /// # Errors
     /// [`CommitError::SampleTooLarge`], and as [`commit`](Loan::commit); the slot is given back.
+    ///
+    /// ```
+    /// use seqslot_core::CommitError;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// let writer = segment.writer()?;
+    /// writer.loan()?.commit_len(0)?; // an empty sample is a sample
+    /// assert_eq!(reader.take()?.map(|sample| sample.len()), Some(0));
+    /// let too_large = CommitError::SampleTooLarge { sample: 65, capacity: 64 };
+    /// assert_eq!(writer.loan()?.commit_len(65), Err(too_large));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn commit_len(self, len: usize) -> Result<u32, CommitError> {
         self.commit_bytes(len)

@@ -33,6 +33,26 @@ const SPINS: u32 = 256;
 /// reader. Dropping the reader gives back everything it still owes.
 ///
 /// `H` is how it holds the segment: `&Segment`, or `Arc<Segment>` (feature `alloc`) for a reader that lives on its own.
+///
+/// ```
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let writer = segment.writer()?;
+/// writer.send(b"before the join")?;
+/// let reader = segment.reader()?;
+/// assert!(reader.take()?.is_none());
+/// writer.send(b"one")?;
+/// writer.send(b"two")?;
+/// let (one, two) = (reader.take()?.expect("committed"), reader.take()?.expect("committed"));
+/// assert_eq!((&*one, &*two), (&b"one"[..], &b"two"[..]));
+/// drop(two); // in any order
+/// drop(one);
+/// assert_eq!((reader.taken(), reader.missed()), (2, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Reader<H: SegmentHandle, T: ?Sized = [u8]> {
     pub(crate) shared: ReaderShared<H>,
     follow: [Follow; WRITERS_MAX as usize],
@@ -60,6 +80,30 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     ///
     /// # Errors
     /// [`JoinError`]: every entry is taken by somebody alive, `T` does not fit, or the system refused.
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use seqslot_core::Reader;
+    /// use std::sync::Arc;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let segment = Arc::new(segment);
+    /// let reader: Reader<_> = Reader::join(Arc::clone(&segment))?; // lives on its own: may go to a thread
+    /// let first = std::thread::spawn(move || loop {
+    ///     if let Some(sample) = reader.take()? {
+    ///         return Ok::<_, seqslot_core::TakeError>(sample.to_vec());
+    ///     }
+    ///     std::thread::yield_now();
+    /// });
+    /// let writer = segment.writer()?;
+    /// writer.send(b"to a thread")?;
+    /// assert_eq!(first.join().expect("no panic")?, b"to a thread");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join(handle: H) -> Result<Self, JoinError> {
         Self::join_wanted(handle, None)
     }
@@ -68,6 +112,20 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     ///
     /// # Errors
     /// [`JoinError::Taken`], [`JoinError::OutOfBounds`], and as [`join`](Self::join).
+    ///
+    /// ```
+    /// use seqslot_core::{JoinError, Reader, ReaderIndex};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let index = ReaderIndex::new(5).expect("below 32");
+    /// let reader: Reader<_> = Reader::join_as(&segment, index)?;
+    /// assert_eq!((reader.index(), segment.active_readers()), (index, 1 << 5));
+    /// assert_eq!(Reader::<_, [u8]>::join_as(&segment, index).err(), Some(JoinError::Taken { index: 5 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join_as(handle: H, index: ReaderIndex) -> Result<Self, JoinError> {
         Self::join_wanted(handle, Some(index))
     }
@@ -100,6 +158,22 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     /// # Errors
     /// [`TakeError::Closed`] or [`TakeError::WriterDied`] once everything was read and no writer is left that could bring more;
     /// [`TakeError::Evicted`], [`TakeError::Forked`]; [`TakeError::BadSize`] for a sample that a peer spoilt.
+    ///
+    /// ```
+    /// use seqslot_core::TakeError;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// assert!(reader.take()?.is_none()); // nothing yet, and a writer that may bring more
+    /// writer.send(b"hello")?;
+    /// drop(writer);
+    /// assert_eq!(reader.take()?.as_deref(), Some(&b"hello"[..]));
+    /// assert_eq!(reader.take().err(), Some(TakeError::Closed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn take(&self) -> Result<Option<Sample<'_, H, T>>, TakeError> {
         let got = match self.take_next() {
@@ -118,6 +192,21 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     ///
     /// # Errors
     /// [`TakeError::TimedOut`], and as [`take`](Self::take).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use seqslot_core::TakeError;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// assert_eq!(reader.take_timeout(Duration::from_millis(1)).err(), Some(TakeError::TimedOut));
+    /// writer.send(b"hello")?;
+    /// assert_eq!(&*reader.take_timeout(Duration::from_millis(1))?, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn take_timeout(&self, timeout: Duration) -> Result<Sample<'_, H, T>, TakeError> {
         for _ in 0..SPINS {
             if let Some(sample) = self.take()? {

@@ -164,6 +164,20 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// The system call that failed; what was recovered before stays recovered.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// let loan = writer.loan()?;
+    /// assert!(segment.recover()?.is_empty(), "everybody lives");
+    /// loan.commit_len(1)?;
+    /// assert!(reader.take()?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recover(&self) -> Result<Recovered, OsError> {
         let mut recovered = Recovered::default();
         for index in (0..self.geometry().writers).filter_map(WriterIndex::new) {
@@ -227,6 +241,24 @@ impl<O: SlotsOs> Segment<O> {
     /// # Safety
     ///
     /// The holder is gone: it uses no loan and no sample from now on. What it had may be loaned anew at once. (Dropping its handles is harmless.)
+    ///
+    /// ```
+    /// use seqslot_core::Lock;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let writer = segment.writer()?;
+    /// let index = writer.index();
+    /// core::mem::forget(writer.loan()?);
+    /// core::mem::forget(writer); // its core was reset
+    /// // SAFETY: neither the writer nor its loan is used again.
+    /// let found = unsafe { segment.declare_dead(Lock::writer(index.get() as u8)) }?;
+    /// assert_eq!((found.writers, found.readers, found.slots), (index.bit(), 0, 1));
+    /// assert_eq!(segment.writer()?.index(), index);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub unsafe fn declare_dead(&self, lock: Lock) -> Result<Recovered, OsError> {
         if let Some(word) = self.view().lock_word(lock) {
             crate::bare::free_lock(word);

@@ -14,6 +14,24 @@ use crate::typed::Payload;
 /// It derefs to the payload: `[u8]` of the sample's length, or a `T`. The bytes are the shared ones, nothing is copied: a writer
 /// that follows the protocol leaves them alone until every reader has let go. Reading them in place trusts the writer in that;
 /// [`copy_to`](Self::copy_to) trusts nobody. `Send`: it may be let go of on another thread.
+///
+/// ```
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let (reader, writer) = (segment.reader()?, segment.writer()?);
+/// writer.send(b"hello")?;
+/// let sample = reader.take()?.expect("committed");
+/// assert_eq!((&*sample, sample.len_bytes()), (&b"hello"[..], 5));
+/// assert_eq!((sample.sequence(), sample.writer(), sample.missed()), (0, writer.index(), 0));
+/// let slot = segment.view().slot(sample.slot()).expect("its index");
+/// assert_eq!(slot.words().unread, reader.index().bit());
+/// drop(sample); // read: the slot is free
+/// assert_eq!(slot.words().unread, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Sample<'r, H: SegmentHandle, T: ?Sized = [u8]> {
     shared: &'r ReaderShared<H>,
     slot: u32,
@@ -57,6 +75,21 @@ impl<'r, H: SegmentHandle, T: Payload + ?Sized> Sample<'r, H, T> {
 
     /// Copies the sample's first bytes into `into`, with atomic accesses: trusts nobody (a peer that scribbles makes garbage, not
     /// undefined behaviour). The number of bytes copied: the shorter of the two lengths.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (reader, writer) = (segment.reader()?, segment.writer()?);
+    /// writer.send(b"hello")?;
+    /// let sample = reader.take()?.expect("committed");
+    /// let (mut short, mut long) = ([0; 3], [0; 8]);
+    /// assert_eq!((sample.copy_to(&mut short), &short), (3, b"hel"));
+    /// assert_eq!((sample.copy_to(&mut long), &long), (5, b"hello\0\0\0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn copy_to(&self, into: &mut [u8]) -> usize {
         let len = into.len().min(self.len as usize);
         if let Some(slot) = self.shared.handle.view().slot(self.slot) {

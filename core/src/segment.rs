@@ -79,6 +79,19 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// [`CreateError`]: the configuration cannot be, or the object is too short.
+    ///
+    /// ```
+    /// use seqslot_core::{Bare, Config, ObjectSpec, Os, Segment};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let (os, config) = (Bare::new(region), Config::slots(4, 64));
+    /// let created = os.create(&(), ObjectSpec { len: config.len()?, reserve: true, group: false })?;
+    /// let segment = Segment::format(os, created, &config)?;
+    /// assert_eq!((segment.geometry().slots, segment.geometry().capacity), (4, 64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn format(os: O, created: Created<O::Mapping, ClaimOf<O>>, config: &Config) -> Result<Self, CreateError> {
         let geometry = config.geometry()?;
         let Created { mapping, owner } = created;
@@ -101,6 +114,21 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// [`AttachError`]: no such name (yet), not a segment, not ready, another version, kind or byte order, cut short, or the system refused.
+    ///
+    /// ```
+    /// use seqslot_core::{AttachError, Bare, Config, HeadError, Segment};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let os = Bare::new(region);
+    /// assert_eq!(Segment::attach(os, &()).err(), Some(AttachError::Head(HeadError::NotReady)));
+    /// let made = Segment::create(os, &(), &Config::slots(4, 64))?;
+    /// let attached = Segment::attach(os, &())?;
+    /// assert_eq!(attached.head(), made.head());
+    /// assert!(made.is_owner() && !attached.is_owner());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attach(os: O, name: &O::Name) -> Result<Self, AttachError> {
         let mapping = os.open(name, Access::ReadWrite)?;
         Self::adopt(os, mapping)
@@ -110,6 +138,20 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
+    ///
+    /// ```
+    /// use seqslot_core::Segment;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let again = Segment::adopt(*segment.os(), *segment.mapping())?;
+    /// let reader = again.reader()?;
+    /// segment.writer()?.send(b"hello")?;
+    /// assert_eq!(reader.take()?.as_deref(), Some(&b"hello"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adopt(os: O, mapping: O::Mapping) -> Result<Self, AttachError> {
         if mapping.access() == Access::ReadOnly {
             return Err(AttachError::ReadOnly);
@@ -160,6 +202,23 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// [`JoinError`], also where `T` does not fit the slots.
+    ///
+    /// ```
+    /// use seqslot_core::JoinError;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (writer, reader) = (segment.writer_of::<[u32; 2]>()?, segment.reader_of::<[u32; 2]>()?);
+    /// let mut loan = writer.loan()?;
+    /// *loan = [7, 8];
+    /// loan.commit()?;
+    /// assert_eq!(*reader.take()?.expect("committed"), [7, 8]);
+    /// // A slot of 64 bytes has no room for these:
+    /// assert_eq!(segment.reader_of::<[u64; 9]>().err(), Some(JoinError::TypeMismatch));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reader_of<T: Payload + ?Sized>(&self) -> Result<Reader<&Self, T>, JoinError> {
         Reader::join(self)
     }
@@ -175,6 +234,19 @@ impl<O: SlotsOs> Segment<O> {
     }
 
     /// The words of the segment, for tools that look at them.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// segment.writer()?.send(b"hello")?;
+    /// let slot = segment.view().slot(0).expect("there are four").words();
+    /// assert_eq!((slot.size, slot.unread), (5, reader.index().bit()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn view(&self) -> &SlotsView<MemoryOf<O>> {
         &self.view
     }
@@ -193,6 +265,19 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// [`HeadError::TypeMismatch`].
+    ///
+    /// ```
+    /// use seqslot_core::{Bare, Config, HeadError, Segment};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let config = Config::slots(4, 64).type_hash(*b"sensor reading 1");
+    /// let segment = Segment::create(Bare::new(region), &(), &config)?;
+    /// assert!(segment.expect_type(*b"sensor reading 1").is_ok());
+    /// assert_eq!(segment.expect_type(*b"sensor reading 2"), Err(HeadError::TypeMismatch));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn expect_type(&self, hash: [u8; 16]) -> Result<(), HeadError> {
         if self.head.type_hash == [0; 16] || self.head.type_hash == hash { Ok(()) } else { Err(HeadError::TypeMismatch) }
     }
@@ -214,6 +299,20 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// The system call that failed.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// let index = reader.index();
+    /// assert!(segment.reader_lives(index)?);
+    /// drop(reader);
+    /// assert!(!segment.reader_lives(index)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reader_lives(&self, index: ReaderIndex) -> Result<bool, OsError> {
         self.is_alive(Lock::reader(index.get() as u8))
     }
@@ -222,6 +321,20 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Errors
     /// The system call that failed.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let writer = segment.writer()?;
+    /// let index = writer.index();
+    /// assert!(segment.writer_lives(index)?);
+    /// writer.close();
+    /// assert!(!segment.writer_lives(index)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn writer_lives(&self, index: WriterIndex) -> Result<bool, OsError> {
         self.is_alive(Lock::writer(index.get() as u8))
     }
@@ -266,6 +379,19 @@ impl<O: SlotsOs> Segment<O> {
     }
 
     /// Reader mask of those that count now.
+    ///
+    /// ```
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let (first, second) = (segment.reader()?, segment.reader()?);
+    /// assert_eq!(segment.active_readers(), 0b11);
+    /// drop(first);
+    /// assert_eq!(segment.active_readers(), second.index().bit());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn active_readers(&self) -> u32 {
         // ORDERING: Acquire, edge "join"; who sees a reader here and commits, commits for it.
         self.view.active().load(Acquire)

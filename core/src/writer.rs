@@ -30,6 +30,28 @@ use way::{RECENT, Way};
 /// closes its stream: readers drain it and are told.
 ///
 /// `H` is how it holds the segment: `&Segment`, or `Arc<Segment>` (feature `alloc`) for a writer that lives on its own.
+///
+/// ```
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let reader = segment.reader()?;
+/// let writer = segment.writer()?;
+/// let mut first = writer.loan()?;
+/// let second = writer.try_loan()?; // several may be out
+/// first[..3].copy_from_slice(b"one");
+/// assert_eq!(first.commit_len(3)?, 0);
+/// drop(second); // discarded: nothing is published
+/// assert_eq!(writer.send(b"two")?, 1);
+/// assert_eq!(writer.position(), 2);
+/// for expected in [b"one", b"two"] {
+///     assert_eq!(&*reader.take()?.expect("committed"), expected);
+/// }
+/// assert!(reader.take()?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Writer<H: SegmentHandle, T: ?Sized = [u8]> {
     // Let go of before the handle, which may be the last one to the mapping.
     claimed: Claimed<H::Platform, WriterIndex>,
@@ -54,6 +76,25 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// [`JoinError`]: every entry is taken by somebody alive, `T` does not fit, or the system refused.
+    ///
+    /// ```
+    /// # #[cfg(feature = "alloc")] {
+    /// use seqslot_core::{Reader, Writer};
+    /// use std::sync::Arc;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let segment = Arc::new(segment);
+    /// let reader: Reader<_> = Reader::join(Arc::clone(&segment))?;
+    /// let writer: Writer<_> = Writer::join(segment)?; // lives on its own: may go to a thread
+    /// let sent = std::thread::spawn(move || writer.send(b"from a thread"));
+    /// assert_eq!(sent.join().expect("no panic")?, 0);
+    /// assert_eq!(reader.take()?.as_deref(), Some(&b"from a thread"[..]));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join(handle: H) -> Result<Self, JoinError> {
         if !fits::<T>(handle.geometry().capacity, handle.geometry().align) {
             return Err(JoinError::TypeMismatch);
@@ -82,6 +123,21 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// [`LoanError::NoFreeSlot`], [`LoanError::Forked`].
+    ///
+    /// ```
+    /// use seqslot_core::LoanError;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let writer = segment.writer()?;
+    /// let loans = writer.loan_batch::<4>()?; // all there are
+    /// assert_eq!(writer.try_loan().err(), Some(LoanError::NoFreeSlot));
+    /// drop(loans);
+    /// assert!(writer.try_loan().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn try_loan(&self) -> Result<Loan<'_, H, T>, LoanError> {
         if !self.claimed.claim.is_mine() {
@@ -120,6 +176,25 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// [`LoanError::TimedOut`], [`LoanError::Forked`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use seqslot_core::LoanError;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// let writer = segment.writer()?;
+    /// for _ in 0..4 {
+    ///     writer.send(b"unread")?;
+    /// }
+    /// assert_eq!(writer.loan_timeout(Duration::from_millis(1)).err(), Some(LoanError::TimedOut));
+    /// drop(reader.take()?); // read: its slot is free
+    /// writer.loan_timeout(Duration::from_millis(1))?.commit_len(0)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn loan_timeout(&self, timeout: Duration) -> Result<Loan<'_, H, T>, LoanError> {
         let mut left = None;
         loop {
@@ -150,6 +225,22 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// [`LoanError`] from the loan; [`CommitError::SampleTooLarge`] comes as [`SendError::Commit`].
+    ///
+    /// ```
+    /// use seqslot_core::{CommitError, SendError};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// let writer = segment.writer()?;
+    /// assert_eq!(writer.send(b"hello")?, 0);
+    /// assert_eq!(reader.take()?.as_deref(), Some(&b"hello"[..]));
+    /// let too_large = CommitError::SampleTooLarge { sample: 65, capacity: 64 };
+    /// assert_eq!(writer.send(&[0; 65]), Err(SendError::Commit(too_large)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send(&self, bytes: &T) -> Result<u32, SendError>
     where
         T: zerocopy::IntoBytes + zerocopy::Immutable,
@@ -164,6 +255,24 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     ///
     /// # Errors
     /// As [`send`](Self::send), and [`LoanError::TimedOut`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use seqslot_core::{LoanError, SendError};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// let writer = segment.writer()?;
+    /// for sequence in 0..4 {
+    ///     assert_eq!(writer.send_timeout(b"unread", Duration::from_millis(1))?, sequence);
+    /// }
+    /// assert_eq!(writer.send_timeout(b"one more", Duration::from_millis(1)), Err(SendError::Loan(LoanError::TimedOut)));
+    /// # drop(reader);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_timeout(&self, bytes: &T, timeout: Duration) -> Result<u32, SendError>
     where
         T: zerocopy::IntoBytes + zerocopy::Immutable,
@@ -181,6 +290,22 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
     }
 
     /// Ends the stream: readers drain what was committed and are then told. The same as dropping the writer.
+    ///
+    /// ```
+    /// use seqslot_core::TakeError;
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let reader = segment.reader()?;
+    /// let writer = segment.writer()?;
+    /// writer.send(b"last")?;
+    /// writer.close();
+    /// assert_eq!(reader.take()?.as_deref(), Some(&b"last"[..]));
+    /// assert_eq!(reader.take().err(), Some(TakeError::Closed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(self) {
         drop(self);
     }

@@ -8,6 +8,22 @@ use crate::memory::Memory;
 use crate::os::{Lock, Mapping};
 
 /// A view for looking only, over a mapping that it borrows; the mapping may be read-only.
+///
+/// ```
+/// use seqslot_core::{Inspection, Lock};
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let reader = segment.reader()?;
+/// let inspection = Inspection::of(segment.mapping())?;
+/// assert_eq!((inspection.head().count, inspection.slots().count()), (4, 4));
+/// assert!(inspection.is_claimed(Lock::reader(0))?);
+/// assert!(!inspection.is_claimed(Lock::reader(1))?);
+/// # drop(reader);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Inspection<'g, G: Mapping> {
     view: SlotsView<G::Memory>,
