@@ -4,6 +4,13 @@
 use core::fmt;
 
 /// What kind of thing went wrong.
+///
+/// ```
+/// use seqslot_core::{Cause, CommitError, HeadError, LoanError};
+/// assert_eq!(LoanError::NoFreeSlot.cause(), Cause::Contention); // try again later
+/// assert_eq!(CommitError::SampleTooLarge { sample: 65, capacity: 64 }.cause(), Cause::Misuse); // not again like this
+/// assert_eq!(HeadError::Magic { found: 0 }.cause(), Cause::Corruption); // a peer's doing
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Cause {
@@ -21,6 +28,14 @@ pub enum Cause {
 const OBJECT_MAX: usize = 120;
 
 /// A system call that failed: which, on what, and the error number.
+///
+/// ```
+/// use seqslot_core::{Cause, OsError};
+/// let error = OsError::new("shm_open", 13, "/seqslot-0123456789abcdef");
+/// assert_eq!((error.call(), error.errno(), error.cause()), ("shm_open", 13, Cause::Os));
+/// assert!(error.to_string().starts_with("shm_open failed with error 13"));
+/// assert!(error.to_string().ends_with(error.object()));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct OsError {
     call: &'static str,

@@ -51,10 +51,24 @@ macro_rules! entry_index {
 
 entry_index! {
     /// Index of a reader, below 32: its bit in every reader mask.
+    ///
+    /// ```
+    /// use seqslot_core::ReaderIndex;
+    /// let last = ReaderIndex::new(31).expect("below 32");
+    /// assert_eq!((last.get(), last.bit()), (31, 0x8000_0000));
+    /// assert_eq!(ReaderIndex::new(32), None);
+    /// ```
     ReaderIndex, READERS_MAX
 }
 entry_index! {
     /// Index of a writer, below 32.
+    ///
+    /// ```
+    /// use seqslot_core::WriterIndex;
+    /// let last = WriterIndex::new(31).expect("below 32");
+    /// assert_eq!((last.get(), last.bit()), (31, 0x8000_0000));
+    /// assert_eq!(WriterIndex::new(32), None);
+    /// ```
     WriterIndex, WRITERS_MAX
 }
 

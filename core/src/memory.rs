@@ -149,6 +149,19 @@ pub unsafe trait MemoryCas: Memory {
 /// Real memory: a base address and a length.
 ///
 /// It holds no lifetime; whoever makes one keeps the memory alive (a mapping, a [`Region`](crate::Region)).
+///
+/// ```
+/// use core::ptr::NonNull;
+/// use seqslot_core::{AtomicU32, Memory, Ordering, Raw};
+/// let words = [const { AtomicU32::new(0) }; 4];
+/// // SAFETY: 1. the words outlive the handle. 2. they are words. 3. and 4. they are atomics, and reached through the handle only.
+/// let memory = unsafe { Raw::new(NonNull::from(&words).cast(), 16) };
+/// // SAFETY: a multiple of 4 below the length, in writable memory.
+/// unsafe { memory.store(4, 7, Ordering::Relaxed) };
+/// // SAFETY: as above.
+/// assert_eq!(unsafe { memory.load(4, Ordering::Relaxed) }, 7);
+/// assert_eq!((memory.len(), words[1].load(Ordering::Relaxed)), (16, 7));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Raw {
     base: NonNull<u8>,

@@ -13,6 +13,11 @@ use crate::memory::Memory;
 /// A lock of the segment's object: held by exactly one living party, let go of when it dies.
 ///
 /// Readers have locks 0 to 31, writers 32 to 63; the others have names.
+///
+/// ```
+/// use seqslot_core::Lock;
+/// assert_eq!((Lock::reader(31).number(), Lock::writer(0).number(), Lock::OWNER.number()), (31, 32, 64));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lock(u8);

@@ -11,6 +11,14 @@ const BEFORE_UPDATE_NSEC: i128 = 1_000;
 const STATUS_HOLDS_NSEC: i128 = 5 * NANOS;
 
 /// A point of time of some clock: seconds, and nanoseconds below a second.
+///
+/// ```
+/// use seqslot_core::clockbound::TimeSpec;
+/// let time = TimeSpec::new(5, 999_999_999).expect("nanoseconds below a second");
+/// assert_eq!((time.tv_sec(), time.tv_nsec()), (5, 999_999_999));
+/// assert!(time < TimeSpec::new(6, 0).expect("as above"));
+/// assert_eq!(TimeSpec::new(5, 1_000_000_000), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimeSpec {
@@ -67,6 +75,12 @@ pub enum ClockStatus {
 
 impl ClockStatus {
     /// The status of this number in a segment; `None` if there is none.
+    ///
+    /// ```
+    /// use seqslot_core::clockbound::ClockStatus;
+    /// assert_eq!(ClockStatus::from_number(1), Some(ClockStatus::Synchronized));
+    /// assert_eq!(ClockStatus::from_number(4), None);
+    /// ```
     #[must_use]
     pub const fn from_number(number: i32) -> Option<Self> {
         match number {

@@ -33,6 +33,12 @@ pub enum ShmError {
 
 impl ShmError {
     /// The error number: the system call's own; 71 (EPROTO) for content that is not usable, 11 (EAGAIN) for a segment written all the time.
+    ///
+    /// ```
+    /// use seqslot_core::clockbound::ShmError;
+    /// assert_eq!(ShmError::SyscallError(2, c"open").errno(), 2);
+    /// assert_eq!(ShmError::SegmentMalformed.errno(), 71);
+    /// ```
     #[must_use]
     pub fn errno(&self) -> i32 {
         match self {

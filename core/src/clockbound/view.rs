@@ -23,6 +23,39 @@ use crate::region::Word;
 pub const CLOCKBOUND_TRIES_MAX: u32 = 1_000;
 
 /// A reader of a mapped ClockBound segment, with the last bound it read.
+///
+/// ```
+/// use seqslot_core::clockbound::{ClockBoundView, ClockStatus, TimeSpec};
+/// # use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+/// # #[repr(align(64))] struct Bank([AtomicU8; 80]);
+/// # static BANK: Bank = Bank([const { AtomicU8::new(0) }; 80]);
+/// # let put = |at: usize, bytes: &[u8]| BANK.0[at..].iter().zip(bytes).for_each(|(to, byte)| to.store(*byte, Relaxed));
+/// # put(0, &0x414D_5A4E_u32.to_ne_bytes());
+/// # put(4, &0x4342_0200_u32.to_ne_bytes());
+/// # put(8, &80_u32.to_ne_bytes());
+/// # put(12, &2_u16.to_ne_bytes());
+/// # put(14, &10_u16.to_ne_bytes());
+/// # put(16, &1000_i64.to_ne_bytes());
+/// # put(32, &2000_i64.to_ne_bytes());
+/// # put(48, &10_000_i64.to_ne_bytes());
+/// # put(64, &1_000_u32.to_ne_bytes());
+/// # put(68, &1_i32.to_ne_bytes());
+/// # // SAFETY: nobody else uses the bank.
+/// # let memory = unsafe { seqslot_core::Region::new(&BANK.0) }?.raw();
+/// // `memory` holds a segment: at 1,000 s within 10 us, drift 1,000 ppb.
+/// // SAFETY: 1. it is mapped as long as the program runs. 2. it is aligned to 64.
+/// let mut view = unsafe { ClockBoundView::attach(memory) }?;
+/// let bound = *view.snapshot()?;
+/// assert!(view.is_current() && view.cached() == Some(&bound));
+/// assert_eq!((bound.bound_nsec(), bound.clock_status()), (10_000, ClockStatus::Synchronized));
+///
+/// // Two seconds later the bound is 2 us wider:
+/// let time = |seconds, nanos| TimeSpec::new(seconds, nanos).expect("nanoseconds below a second");
+/// let (earliest, latest, status) = bound.at(time(50_000, 20_000), time(1002, 0))?;
+/// assert_eq!((earliest, latest), (time(50_000, 8_000), time(50_000, 32_000)));
+/// assert_eq!(status, ClockStatus::Synchronized);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ClockBoundView<M> {
     memory: M,

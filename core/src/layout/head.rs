@@ -195,6 +195,20 @@ impl Head {
     ///
     /// # Errors
     /// [`HeadError`]: what is wrong with the bytes.
+    ///
+    /// ```
+    /// use seqslot_core::{HeadError, layout::head::{Head, Kind}};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// assert_eq!(Head::of(&region), Err(HeadError::NotReady)); // zeros: a creator may be at it
+    /// let bare = seqslot_core::Bare::new(region);
+    /// let segment = seqslot_core::Segment::create(bare, &(), &seqslot_core::Config::slots(4, 64))?;
+    /// let head = Head::of(segment.mapping())?;
+    /// assert_eq!((head.kind, head.count, head.capacity), (Kind::Slots, 4, 64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn of<G: Mapping>(mapping: &G) -> Result<Self, HeadError> {
         Self::read(&mapping.memory())
     }

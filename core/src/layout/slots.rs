@@ -93,6 +93,17 @@ pub struct FreeLevel {
 }
 
 /// Where everything is; every offset was computed with checked arithmetic and lies inside `total_len`.
+///
+/// ```
+/// use seqslot_core::layout::slots::{SlotsGeometry, SlotsShape};
+/// let shape = SlotsShape { slots: 4, capacity: 64, writers: 1, readers: 1, align: 32, flags: 0 };
+/// let geometry = SlotsGeometry::new(shape)?;
+/// assert_eq!((geometry.payload_offset, geometry.stride, geometry.ring_len), (32, 128, 4));
+/// let head = geometry.head(0, [0; 16], [0; 16]);
+/// assert_eq!(SlotsGeometry::from_head(&head, geometry.total_len), Ok(geometry));
+/// assert!(SlotsGeometry::from_head(&head, geometry.total_len - 1).is_err(), "cut short");
+/// # Ok::<(), seqslot_core::GeometryError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotsGeometry {
     /// Slots.

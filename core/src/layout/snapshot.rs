@@ -69,6 +69,17 @@ pub struct SnapshotShape {
 }
 
 /// Where everything is; every offset was computed with checked arithmetic and lies inside `total_len`.
+///
+/// ```
+/// use seqslot_core::layout::snapshot::{SnapshotGeometry, SnapshotShape};
+/// let shape = SnapshotShape { buffers: 2, capacity: 100, align: 16, flags: 0 };
+/// let geometry = SnapshotGeometry::new(shape)?;
+/// assert_eq!((geometry.payload_offset, geometry.stride, geometry.buffers_at), (16, 128, 704));
+/// let head = geometry.head([0; 16], [0; 16]);
+/// assert_eq!(SnapshotGeometry::from_head(&head, geometry.total_len), Ok(geometry));
+/// assert!(SnapshotGeometry::from_head(&head, geometry.total_len - 1).is_err(), "cut short");
+/// # Ok::<(), seqslot_core::GeometryError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotGeometry {
     /// Buffers, a power of two.

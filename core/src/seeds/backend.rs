@@ -38,6 +38,55 @@ pub struct SlotHeader {
 /// Slots by handle: reserve, fill, commit; find, read, mark. All methods take `&self`, from any thread.
 ///
 /// No method waits but [`wait_for_change`](Self::wait_for_change). None may be called in a signal or interrupt handler.
+///
+/// ```
+/// use core::time::Duration;
+/// use seqslot_core::{SlotBackend, SlotError};
+/// # struct Locked<T>(std::sync::Mutex<T>);
+/// # impl<T> seqslot_core::Exclusive<T> for Locked<T> {
+/// #     fn new(value: T) -> Self { Self(std::sync::Mutex::new(value)) }
+/// #     fn with<R>(&self, act: impl FnOnce(&mut T) -> R) -> R { act(&mut self.0.lock().unwrap()) }
+/// # }
+/// # struct Mutexes;
+/// # impl seqslot_core::Exclusion for Mutexes { type Of<T> = Locked<T>; }
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// # let slots: seqslot_core::SlotFace<_, Mutexes> = seqslot_core::SlotFace::new(segment)?;
+/// assert_eq!((slots.slot_count()?, slots.slot_capacity()), (4, 64));
+/// let before = slots.notify_generation();
+///
+/// // In place: reserve, fill, commit; find, read, mark.
+/// let loan = slots.reserve_slot(0b1)?;
+/// let (data, capacity) = slots.slot_data_ptr(loan)?;
+/// assert_eq!(capacity, 64);
+/// // SAFETY: the loan is out, and five bytes are within its capacity.
+/// unsafe { data.copy_from_nonoverlapping(b"hello".as_ptr(), 5) };
+/// slots.commit_in_place(loan, 5)?;
+/// let found = slots.next_unread_slot(0)?.expect("committed");
+/// let (data, len) = slots.slot_read_ptr(found)?;
+/// // SAFETY: reader 0 counts and has not marked the sample yet.
+/// assert_eq!(unsafe { core::slice::from_raw_parts(data, len) }, b"hello");
+/// slots.mark_read(found, 0)?;
+/// slots.wait_for_change(before, Duration::MAX); // the generation has moved: returns at once
+///
+/// // A loan that is discarded publishes nothing, and a handle serves once.
+/// let loan = slots.reserve_slot(0b1)?;
+/// slots.discard_slot(loan)?;
+/// assert_eq!(slots.commit_slot(loan, b"late"), Err(SlotError::StaleHandle));
+///
+/// // A reader that is gone owes nothing any more.
+/// for _ in 0..4 {
+///     let loan = slots.reserve_slot(0b1)?;
+///     slots.commit_slot(loan, b"unread")?;
+/// }
+/// assert_eq!(slots.reserve_slot(0b1), Err(SlotError::NoFreeSlot));
+/// slots.mark_reader_disconnected(0)?;
+/// assert!(slots.reserve_slot(0b1).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait SlotBackend: Send + Sync {
     /// Reserves a free slot. Readers whose bits are not in `active_readers_mask` count as having read, except registered readers of the
     /// safe face, who always count.

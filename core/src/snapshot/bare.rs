@@ -60,6 +60,22 @@ impl<'r, T: SnapshotValue + ?Sized> Publisher<'r, T> {
     ///
     /// # Errors
     /// [`HeadError`]: the region does not hold a snapshot, or not of `T`'s size.
+    ///
+    /// ```
+    /// use seqslot_core::{Observer, Publisher, SnapshotConfig};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let mut publisher = Publisher::<u32>::format(region, SnapshotConfig::of::<u32>())?;
+    /// let generation = publisher.publish(&7)?;
+    /// core::mem::forget(publisher); // its core was reset
+    /// let mut next = Publisher::<u32>::resume(region)?;
+    /// assert_eq!(next.generation(), generation);
+    /// assert_eq!(*Observer::<u32>::attach(region)?.snapshot()?, 7);
+    /// assert!(next.publish(&8)? > generation);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resume(region: Region<'r>) -> Result<Self, HeadError> {
         Ok(Self { pen: Pen::resume(view::<T>(region)?), _region: region })
     }
@@ -77,6 +93,19 @@ impl<'r, T: SnapshotValue + ?Sized> Publisher<'r, T> {
     ///
     /// # Errors
     /// [`PublishError::SizeMismatch`] if there are not as many as a value has.
+    ///
+    /// ```
+    /// use seqslot_core::{Observer, PublishError, Publisher, SnapshotConfig};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let mut publisher = Publisher::<u32>::format(region, SnapshotConfig::of::<u32>())?;
+    /// publisher.publish_bytes(&7_u32.to_ne_bytes())?;
+    /// assert_eq!(*Observer::<u32>::attach(region)?.snapshot()?, 7);
+    /// assert_eq!(publisher.publish_bytes(&[1, 2]), Err(PublishError::SizeMismatch { len: 2, expected: 4 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn publish_bytes(&mut self, value: &[u8]) -> Result<u64, PublishError> {
         self.pen.publish_bytes(value)
@@ -90,6 +119,27 @@ impl<'r, T: SnapshotValue + ?Sized> Publisher<'r, T> {
 }
 
 /// A reader of a snapshot in a [`Region`]; it never writes to it. See [`Publisher`] for an example.
+///
+/// ```
+/// use seqslot_core::{Observer, Publisher, SnapshotConfig, SnapshotError};
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// let mut publisher = Publisher::<u32>::format(region, SnapshotConfig::of::<u32>())?;
+/// let mut observer = Observer::<u32>::attach(region)?;
+/// assert_eq!(observer.snapshot().err(), Some(SnapshotError::Empty));
+/// assert!(observer.cached().is_none());
+///
+/// let generation = publisher.publish(&7)?;
+/// assert_eq!((*observer.snapshot()?, observer.latest()), (7, generation));
+/// publisher.publish(&8)?;
+/// assert_eq!(*observer.cached().expect("seen before"), 7, "no look at the region");
+/// let mut bytes = [0; 4];
+/// assert!(observer.read_into(&mut bytes)? > generation);
+/// assert_eq!(u32::from_ne_bytes(bytes), 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Observer<'r, T: SnapshotValue + ?Sized> {
     lens: Lens<Raw, T>,
     _region: Region<'r>,

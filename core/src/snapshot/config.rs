@@ -8,10 +8,17 @@ use crate::layout::snapshot::{BUFFERS_MIN, SnapshotShape};
 /// The properties of a new snapshot segment; they are fixed when it is made.
 ///
 /// ```
-/// use seqslot_core::SnapshotConfig;
+/// use seqslot_core::{CreateError, GeometryError, Publisher, SnapshotConfig};
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
 /// let pose = SnapshotConfig::of::<[f64; 7]>().buffers(4);
-/// let blob = SnapshotConfig::bytes(1024).sparse(true);
-/// # let _ = (pose, blob);
+/// assert!(Publisher::<[f64; 7]>::format(region, pose).is_ok());
+/// assert_eq!(Publisher::<u32>::format(region, pose).err(), Some(CreateError::TypeMismatch));
+/// let three = Publisher::<[f64; 7]>::format(region, pose.buffers(3));
+/// assert_eq!(three.err(), Some(CreateError::Geometry(GeometryError::Buffers { buffers: 3 })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]

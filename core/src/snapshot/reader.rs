@@ -93,6 +93,28 @@ pub struct Freshness {
 }
 
 /// A reader of a snapshot segment, which it maps read-only: it never writes a byte to it.
+///
+/// ```
+/// use seqslot_core::{Bare, SnapshotConfig, SnapshotError, SnapshotReader, SnapshotWriter};
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// let os = Bare::new(region);
+/// let mut writer = SnapshotWriter::<_, u32>::create(os, &(), SnapshotConfig::of::<u32>())?;
+/// let mut reader = SnapshotReader::<_, u32>::attach(os, &())?;
+/// assert_eq!((reader.value_len(), reader.latest()), (4, 0));
+/// assert_eq!(reader.snapshot().err(), Some(SnapshotError::Empty));
+///
+/// let generation = writer.publish(&7)?;
+/// assert_eq!((*reader.snapshot()?, reader.latest()), (7, generation));
+/// writer.publish(&8)?;
+/// assert_eq!(*reader.cached().expect("seen before"), 7, "no look at the segment");
+/// let mut bytes = [0; 4];
+/// assert!(reader.read_into(&mut bytes)? > generation);
+/// assert_eq!(u32::from_ne_bytes(bytes), 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SnapshotReader<O: Os, T: SnapshotValue + ?Sized = [u8]> {
     lens: Lens<MemoryOf<O>, T>,
     /// The generation that the last `freshness` saw, and when it saw it first.
@@ -115,6 +137,22 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotReader<O, T> {
     ///
     /// # Errors
     /// [`AttachError`], as for [`attach`](Self::attach); `Head(TypeMismatch)` if the hash differs.
+    ///
+    /// ```
+    /// use seqslot_core::{AttachError, Bare, HeadError, SnapshotConfig, SnapshotReader, SnapshotWriter};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let os = Bare::new(region);
+    /// let config = SnapshotConfig::of::<u32>().type_hash([1; 16]);
+    /// let writer = SnapshotWriter::<_, u32>::create(os, &(), config)?;
+    /// assert!(SnapshotReader::<_, u32>::attach_checked(os, &(), [1; 16]).is_ok());
+    /// let other = SnapshotReader::<_, u32>::attach_checked(os, &(), [2; 16]);
+    /// assert_eq!(other.err(), Some(AttachError::Head(HeadError::TypeMismatch)));
+    /// # drop(writer);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attach_checked(os: O, name: &O::Name, type_hash: [u8; 16]) -> Result<Self, AttachError> {
         Self::attach_as(os, name, Some(type_hash))
     }
@@ -147,6 +185,23 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotReader<O, T> {
     }
 
     /// Whether the writer lives, and for how long nothing has changed. May make a system call; never waits.
+    ///
+    /// ```
+    /// use seqslot_core::{Bare, SnapshotConfig, SnapshotReader, SnapshotWriter, WriterLife};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let os = Bare::new(region);
+    /// let mut writer = SnapshotWriter::<_, u32>::create(os, &(), SnapshotConfig::of::<u32>())?;
+    /// let mut reader = SnapshotReader::<_, u32>::attach(os, &())?;
+    /// let generation = writer.publish(&7)?;
+    /// let seen = reader.freshness();
+    /// assert_eq!((seen.writer, seen.generation), (WriterLife::Alive, generation));
+    /// writer.leave();
+    /// assert_eq!(reader.freshness().writer, WriterLife::Left);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn freshness(&mut self) -> Freshness {
         let view = &self.lens.view;
         let lock = view.writer_lock();
@@ -176,6 +231,24 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotReader<O, T> {
     /// false if `timeout` passes first. Zero only looks.
     ///
     /// Sleeps on the segment where it was made to wake always, else looks in growing steps of 20 us to 10 ms.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use seqslot_core::{Bare, SnapshotConfig, SnapshotReader, SnapshotWriter};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let os = Bare::new(region);
+    /// let mut writer = SnapshotWriter::<_, u32>::create(os, &(), SnapshotConfig::of::<u32>())?;
+    /// let mut reader = SnapshotReader::<_, u32>::attach(os, &())?;
+    /// assert!(!reader.wait_newer(Duration::from_millis(1)));
+    /// writer.publish(&7)?;
+    /// assert!(reader.wait_newer(Duration::from_millis(1)));
+    /// assert_eq!(*reader.snapshot()?, 7);
+    /// assert!(!reader.wait_newer(Duration::ZERO), "seen already");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait_newer(&self, timeout: Duration) -> bool {
         let start = self.os.now();
         let (mut slept, mut step) = (Duration::ZERO, SLEEP_MIN);

@@ -51,6 +51,26 @@ pub struct SnapshotResume {
 ///
 /// It claims nothing and wakes nobody. [`Publisher`](super::Publisher) and [`Observer`](super::Observer) wrap it over a
 /// [`Region`](crate::Region), [`SnapshotWriter`](super::SnapshotWriter) and [`SnapshotReader`](super::SnapshotReader) over an [`Os`](crate::Os).
+///
+/// ```
+/// use seqslot_core::{SnapshotRead, SnapshotView, layout::snapshot::SnapshotShape};
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// let shape = SnapshotShape { buffers: 2, capacity: 4, align: 16, flags: 0 };
+/// // SAFETY: 1. the bank lives for ever and is writable. 2. nobody else uses it yet.
+/// let view = unsafe { SnapshotView::format(region.raw(), shape, [0; 16], [0; 16]) }?;
+/// let generation = view.publish(view.resume().latest, b"abcd")?;
+/// let mut copy = [0; 4];
+/// assert_eq!((view.read(0, &mut copy)?, &copy), (SnapshotRead::Fresh(generation), b"abcd"));
+/// assert_eq!(view.read(generation, &mut copy)?, SnapshotRead::Unchanged);
+///
+/// // SAFETY: 1. and 3. as above. 2. the bank is aligned to 64.
+/// let (other, head) = unsafe { SnapshotView::attach(region.raw()) }?;
+/// assert_eq!((other.latest(), head.count), (generation, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct SnapshotView<M> {
     memory: M,

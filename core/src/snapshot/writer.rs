@@ -20,6 +20,24 @@ use crate::region::Word;
 ///
 /// Whoever makes the segment, or takes over from an owner that died, is its owner: its drop takes the segment's name away.
 /// A writer that dies at any instant leaves the last published value readable, and [`attach`](Self::attach) makes the next one.
+///
+/// ```
+/// use seqslot_core::{Bare, SnapshotConfig, SnapshotReader, SnapshotWriter};
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// let os = Bare::new(region);
+/// let mut writer = SnapshotWriter::<_, [u32; 4]>::create(os, &(), SnapshotConfig::of::<[u32; 4]>())?;
+/// let mut reader = SnapshotReader::<_, [u32; 4]>::attach(os, &())?; // elsewhere, and as many as you like
+///
+/// let generation = writer.publish(&[1, 2, 3, 4])?;
+/// let seen = reader.snapshot()?;
+/// assert_eq!((*seen, seen.generation(), seen.is_fresh()), ([1, 2, 3, 4], generation, true));
+/// assert!(!reader.snapshot()?.is_fresh(), "nothing new since");
+/// assert!(writer.is_owner() && writer.generation() == generation);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SnapshotWriter<O: Os, T: SnapshotValue + ?Sized = [u8]> {
     pen: Pen<MemoryOf<O>, T>,
     claim: ClaimOf<O>,
@@ -64,6 +82,24 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotWriter<O, T> {
     ///
     /// # Errors
     /// [`AttachError::Taken`] while the writer lives; others: no such name, not a snapshot of `T`'s size, or a system call.
+    ///
+    /// ```
+    /// use seqslot_core::{AttachError, Bare, SnapshotConfig, SnapshotReader, SnapshotWriter};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let os = Bare::new(region);
+    /// let mut first = SnapshotWriter::<_, u32>::create(os, &(), SnapshotConfig::of::<u32>())?;
+    /// let generation = first.publish(&7)?;
+    /// assert_eq!(SnapshotWriter::<_, u32>::attach(os, &()).err(), Some(AttachError::Taken { pid: 0 }));
+    /// first.leave();
+    /// let mut next = SnapshotWriter::<_, u32>::attach(os, &())?;
+    /// assert_eq!(next.generation(), generation);
+    /// assert!(next.publish(&8)? > generation);
+    /// assert_eq!(*SnapshotReader::<_, u32>::attach(os, &())?.snapshot()?, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn attach(os: O, name: &O::Name) -> Result<Self, AttachError> {
         let mapping = os.open(name, Access::ReadWrite)?;
         let (view, head) = SnapshotView::of_mapping(&mapping)?;
@@ -95,6 +131,21 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotWriter<O, T> {
     ///
     /// # Errors
     /// [`PublishError`], as for [`publish`](Self::publish).
+    ///
+    /// ```
+    /// use seqslot_core::{Bare, PublishError, SnapshotConfig, SnapshotReader, SnapshotWriter};
+    /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+    /// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+    /// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+    /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+    /// let mut writer = SnapshotWriter::<_, [u8]>::create(Bare::new(region), &(), SnapshotConfig::bytes(5))?;
+    /// let generation = writer.publish_bytes(b"hello")?;
+    /// let reader = SnapshotReader::<_, [u8]>::attach(Bare::new(region), &())?;
+    /// let mut bytes = [0; 5];
+    /// assert_eq!((reader.read_into(&mut bytes)?, &bytes), (generation, b"hello"));
+    /// assert_eq!(writer.publish_bytes(b"hi"), Err(PublishError::SizeMismatch { len: 2, expected: 5 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn publish_bytes(&mut self, value: &[u8]) -> Result<u64, PublishError> {
         if !self.claim.is_mine() {
