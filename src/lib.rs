@@ -52,9 +52,29 @@ pub type Reader<'s, T = [u8]> = seqslot_core::Reader<&'s Segment, T>;
 /// A writer that lives on its own.
 pub type OwnedWriter<T = [u8]> = seqslot_core::Writer<Arc<Segment>, T>;
 /// A reader that lives on its own.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use seqslot::{Config, OwnedReader, OwnedWriter};
+/// # let path = std::env::temp_dir().join(format!("seqslot-owned-{}.flink", std::process::id()));
+/// let segment = Arc::new(seqslot::create(&path, &Config::slots(4, 64))?);
+/// let (reader, writer): (OwnedReader, OwnedWriter) = (OwnedReader::join(segment.clone())?, OwnedWriter::join(segment)?);
+/// let received = std::thread::spawn(move || reader.take_timeout(Duration::from_secs(60)).map(|sample| sample.to_vec()));
+/// writer.send(b"hello")?;
+/// assert_eq!(received.join().expect("no panic")?, b"hello");
+/// drop(writer); // the last handle to the segment: it and its file go
+/// assert!(!path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type OwnedReader<T = [u8]> = seqslot_core::Reader<Arc<Segment>, T>;
 
 /// The handle to this host's platform.
+///
+/// ```
+/// use seqslot_core::Os;
+/// assert_eq!(seqslot::platform().process().pid, std::process::id());
+/// ```
 #[must_use]
 pub fn platform() -> Platform {
     Platform::new()
@@ -64,6 +84,17 @@ pub fn platform() -> Platform {
 ///
 /// # Errors
 /// [`CreateError`]: the configuration cannot be, a living owner has the path, or the system refused. Nothing is left behind.
+///
+/// ```
+/// use seqslot::{Config, CreateError};
+/// # let path = std::env::temp_dir().join(format!("seqslot-create-{}.flink", std::process::id()));
+/// let segment = seqslot::create(&path, &Config::slots(4, 64))?;
+/// let again = seqslot::create(&path, &Config::slots(4, 64));
+/// assert_eq!(again.err(), Some(CreateError::AlreadyExists { pid: std::process::id() }));
+/// drop(segment);
+/// assert!(!path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn create(path: impl AsRef<Path>, config: &Config) -> Result<Segment, CreateError> {
     Segment::create(platform(), path.as_ref(), config)
 }
@@ -72,6 +103,19 @@ pub fn create(path: impl AsRef<Path>, config: &Config) -> Result<Segment, Create
 ///
 /// # Errors
 /// [`AttachError`]: no such segment (yet), not a segment, not ready, another version, kind or byte order, cut short, or the system refused.
+///
+/// ```
+/// use seqslot::{AttachError, Config};
+/// # let path = std::env::temp_dir().join(format!("seqslot-attach-{}.flink", std::process::id()));
+/// assert_eq!(seqslot::attach(&path).err(), Some(AttachError::NotFound));
+/// let owner = seqslot::create(&path, &Config::slots(4, 64))?;
+/// let attached = seqslot::attach(&path)?;
+/// assert!(attached.owner_lives()? && !attached.is_owner());
+/// drop(owner);
+/// assert!(!attached.owner_lives()?, "the segment works on, without a name");
+/// assert_eq!(attached.writer()?.send(b"hello")?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn attach(path: impl AsRef<Path>) -> Result<Segment, AttachError> {
     Segment::attach(platform(), path.as_ref())
 }
@@ -80,6 +124,25 @@ pub fn attach(path: impl AsRef<Path>) -> Result<Segment, AttachError> {
 ///
 /// # Errors
 /// As [`attach`].
+///
+/// ```
+/// use std::time::Duration;
+/// use seqslot::{AttachError, Config};
+/// # let path = std::env::temp_dir().join(format!("seqslot-timeout-{}.flink", std::process::id()));
+/// assert_eq!(seqslot::attach_timeout(&path, Duration::ZERO).err(), Some(AttachError::NotFound));
+/// let (to, done) = std::sync::mpsc::channel::<()>();
+/// let late = path.clone();
+/// let owner = std::thread::spawn(move || {
+///     let segment = seqslot::create(&late, &Config::slots(4, 64));
+///     let _ = done.recv(); // keeps the segment until the other side is done
+///     segment.map(drop)
+/// });
+/// let attached = seqslot::attach_timeout(&path, Duration::from_secs(60))?;
+/// assert_eq!(attached.geometry().slots, 4);
+/// drop(to);
+/// owner.join().expect("no panic")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn attach_timeout(path: impl AsRef<Path>, timeout: Duration) -> Result<Segment, AttachError> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);

@@ -48,6 +48,18 @@ impl Linux {
     ///
     /// # Errors
     /// As for [`memfd`](Self::memfd); EINVAL from `fcntl(F_ADD_SEALS)` before Linux 5.1.
+    ///
+    /// ```
+    /// use std::os::fd::AsFd;
+    /// use seqslot_core::{Access, Mapping, ObjectSpec};
+    /// use seqslot_os_linux::Linux;
+    ///
+    /// let os = Linux::new();
+    /// let made = os.memfd_single_writer("state", ObjectSpec { len: 4096, reserve: true, group: false })?;
+    /// let other = os.adopt(made.mapping.as_fd().try_clone_to_owned()?)?;
+    /// assert_eq!((made.mapping.access(), other.access()), (Access::ReadWrite, Access::ReadOnly));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn memfd_single_writer(&self, name: &str, spec: ObjectSpec) -> Result<Created<Mapping, Claim>, OsError> {
         make(name, spec, SEALS | libc::F_SEAL_FUTURE_WRITE)
     }
@@ -57,6 +69,25 @@ impl Linux {
     /// # Errors
     /// [`OpenFault::NotASegment`] if it is not a memory file, or has no bytes. [`OpenFault::Os`] naming `fcntl(F_GET_SEALS)`, EPERM and the
     /// missing seals if it could be cut under us; else the system call that failed (`open`: without /proc there are no claims).
+    ///
+    /// ```
+    /// use std::os::fd::AsFd;
+    /// use seqslot_core::{Config, ObjectSpec, OpenFault, Segment};
+    /// use seqslot_os_linux::Linux;
+    ///
+    /// let (os, config) = (Linux::new(), Config::slots(4, 64));
+    /// let made = os.memfd("frames", ObjectSpec { len: config.len()?, reserve: true, group: false })?;
+    /// let passed = made.mapping.as_fd().try_clone_to_owned()?; // as SCM_RIGHTS does it
+    /// let segment = Segment::format(os, made, &config)?;
+    /// let other = Segment::adopt(os, os.adopt(passed)?)?;
+    /// let reader = other.reader()?;
+    /// segment.writer()?.send(b"hello")?;
+    /// assert_eq!(reader.take()?.as_deref(), Some(&b"hello"[..]));
+    /// // What a peer could cut under us is refused:
+    /// let plain = std::fs::File::open(std::env::current_exe()?)?;
+    /// assert!(os.adopt(plain.into()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adopt(&self, fd: OwnedFd) -> Result<Mapping, OpenFault> {
         let seals = seals(fd.as_fd())?;
         if let Some(missing) = missing(seals) {

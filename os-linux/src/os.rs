@@ -27,6 +27,22 @@ impl Linux {
     ///
     /// # Errors
     /// [`OpenFault`], but never `Untrusted`.
+    ///
+    /// ```
+    /// use seqslot_core::{Config, Inspection, Lock, Segment};
+    /// use seqslot_os_linux::Linux;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("seqslot-inspect-{}.flink", std::process::id()));
+    /// let segment = Segment::create(Linux::new(), &path, &Config::slots(4, 64))?;
+    /// let writer = segment.writer()?;
+    /// let mapping = Linux::new().inspect(&path)?;
+    /// let inspection = Inspection::of(&mapping)?;
+    /// assert_eq!(inspection.head().count, 4);
+    /// assert!(inspection.is_claimed(Lock::OWNER)? && inspection.is_claimed(Lock::writer(0))?);
+    /// drop(writer);
+    /// assert!(!inspection.is_claimed(Lock::writer(0))?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn inspect(&self, path: &Path) -> Result<Mapping, OpenFault> {
         named::inspect(path)
     }
@@ -36,6 +52,21 @@ impl Linux {
     ///
     /// # Errors
     /// [`RemoveError`]; `InUse` lists the locks that are held.
+    ///
+    /// ```
+    /// use seqslot_core::{Config, Lock, Segment};
+    /// use seqslot_os_linux::{Linux, RemoveError};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("seqslot-remove-{}.flink", std::process::id()));
+    /// let segment = Segment::create(Linux::new(), &path, &Config::slots(4, 64))?;
+    /// let refused = Linux::new().remove(&path, false);
+    /// assert_eq!(refused, Err(RemoveError::InUse { held: vec![Lock::OWNER] }));
+    /// Linux::new().remove(&path, true)?;
+    /// assert!(!path.exists());
+    /// assert_eq!(Linux::new().remove(&path, true), Err(RemoveError::NotFound));
+    /// assert_eq!(segment.writer()?.send(b"hello")?, 0, "whoever is attached goes on");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&self, path: &Path, force: bool) -> Result<(), RemoveError> {
         seqslot_os_posix::remove::<OfdLocks>(path, force)
     }

@@ -38,6 +38,16 @@ pub fn current() -> Process {
 
 /// A second opinion on whether `process`, as a registry entry tells it, is alive. `None` where that cannot be known: it is
 /// in another pid namespace, or /proc is not there.
+///
+/// ```
+/// use seqslot_core::Process;
+/// use seqslot_os_linux::process::{current, is_alive};
+/// let me = current();
+/// assert_ne!(is_alive(me), Some(false));
+/// // The same number, started at another time, is somebody else:
+/// let other = Process { start_time: me.start_time + 1, ..me };
+/// assert_ne!(is_alive(other), Some(true));
+/// ```
 #[must_use]
 pub fn is_alive(process: Process) -> Option<bool> {
     if process.pid_namespace == 0 || process.pid_namespace != current().pid_namespace || current().start_time == 0 {

@@ -48,6 +48,13 @@ static SPARE_WORD: AtomicU32 = AtomicU32::new(0);
 static HANDLERS: AtomicBool = AtomicBool::new(false);
 
 /// Tells the process that took it from its forked children.
+///
+/// ```
+/// use seqslot_os_posix::Token;
+/// let token = Token::current();
+/// assert!(token.is_mine());
+/// assert_ne!(token.number(), 0);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Token {
     word: &'static AtomicU32,

@@ -12,6 +12,15 @@ pub const NAME_MAX: usize = 255;
 const PREFIX: &str = "/seqslot-";
 
 /// A path that can be a flink's: UTF-8, with a file name.
+///
+/// ```
+/// use std::path::Path;
+/// use seqslot_os_posix::Place;
+/// let place = Place::new(Path::new("/run/frames.flink"))?;
+/// assert_eq!((place.text(), place.beside("new")), ("/run/frames.flink", "/run/.frames.flink.new".into()));
+/// assert!(Place::new(Path::new("/run/..")).is_err());
+/// # Ok::<(), &'static str>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     path: PathBuf,
@@ -62,6 +71,15 @@ impl Place {
 }
 
 /// The name of a shared memory object: a slash, then 1 to 254 bytes without a slash.
+///
+/// ```
+/// use seqslot_os_posix::ObjectName;
+/// let name = ObjectName::random();
+/// assert!(name.is_ours());
+/// assert_eq!(name.digits().map(str::len), Some(16));
+/// assert_eq!(ObjectName::parse(name.text().as_bytes()), Some(name));
+/// assert_eq!(ObjectName::parse(b"no slash"), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectName {
     text: String,
