@@ -70,6 +70,20 @@ fn sleep_until(word: &AtomicU32, expected: u32, mask: u32, deadline: &libc::time
 }
 
 /// Wakes everybody, in any process, who waits on `word` with a mask that shares a bit with `mask` (0: any).
+///
+/// ```
+/// use core::time::Duration;
+/// use seqslot_core::{AtomicU32, Ordering, Woken};
+/// use seqslot_os_linux::wait::{wait, wake};
+///
+/// let word = AtomicU32::new(0);
+/// std::thread::scope(|scope| {
+///     let waiter = scope.spawn(|| wait(&word, 0, 0b10, Duration::from_secs(600)));
+///     word.store(1, Ordering::Release);
+///     wake(&word, 0b10); // a waiter of another mask would sleep on
+///     assert_eq!(waiter.join().expect("no panic"), Woken::Perhaps);
+/// });
+/// ```
 pub fn wake(word: &AtomicU32, mask: u32) {
     // SAFETY: the kernel uses the address of the word to find the waiters. It cannot fail for a word that is mapped.
     unsafe {

@@ -65,6 +65,22 @@ impl MockOs {
     ///
     /// # Errors
     /// [`Died`], if the process died meanwhile, or was dead already when `body` did something.
+    ///
+    /// ```
+    /// use seqslot_core::{Config, Segment};
+    /// use seqslot_os_mock::World;
+    ///
+    /// let world = World::new(1);
+    /// let (keeper, doomed) = (world.process(), world.process());
+    /// let segment = Segment::create(keeper, "frames", &Config::slots(2, 16))?;
+    /// let theirs = Segment::attach(doomed.clone(), "frames")?;
+    /// let writer = theirs.writer()?;
+    /// doomed.die_before(3);
+    /// let died = doomed.run(|| writer.send(b"sample")).unwrap_err();
+    /// assert!(doomed.is_dead() && died.event().is_some());
+    /// assert_eq!(segment.recover()?.writers, writer.index().bit());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run<R>(&self, body: impl FnOnce() -> R) -> Result<R, Died> {
         run(&self.control, body)
     }
@@ -102,6 +118,20 @@ impl MockOs {
     /// Forks the process: the child has a pid of its own and holds no lock. What the parent has made answers
     /// `is_mine() == false` in the child, that is inside the child's [`run`](Self::run), or as a copy made by
     /// [`MockClaim::inherited_by`] or [`MockMapping::inherited_by`].
+    ///
+    /// ```
+    /// use seqslot_core::{Config, LoanError, Segment};
+    /// use seqslot_os_mock::World;
+    ///
+    /// let parent = World::new(1).process();
+    /// let segment = Segment::create(parent.clone(), "frames", &Config::slots(2, 16))?;
+    /// let writer = segment.writer()?;
+    /// let child = parent.fork();
+    /// let inherited = child.run(|| writer.loan().err())?;
+    /// assert_eq!(inherited, Some(LoanError::Forked));
+    /// assert!(writer.loan().is_ok(), "the parent's is as it was");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn fork(&self) -> Self {
         self.world.fork_of(&self.control)

@@ -77,6 +77,24 @@ impl World {
     /// It is called again as long as it answers `true` and the waiter is not woken; `false` means that nothing more will happen,
     /// so the clock goes to the end of the wait, which is then timed out. Without a hook every wait ends so at once. The hook set
     /// last counts; while it runs it is not called for waits inside it. Threaded worlds never call it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use std::rc::Rc;
+    /// use seqslot_core::{Config, Reader, Segment, Writer};
+    ///
+    /// let world = seqslot_os_mock::World::new(1);
+    /// let ours = std::sync::Arc::new(Segment::create(world.process(), "frames", &Config::slots(2, 16))?);
+    /// let theirs = std::sync::Arc::new(Segment::attach(world.process(), "frames")?);
+    /// let reader: Reader<_> = Reader::join(ours)?;
+    /// let writer: Rc<Writer<_>> = Rc::new(Writer::join(theirs)?);
+    /// // While the reader waits, the other process publishes:
+    /// let others = Rc::clone(&writer);
+    /// let hook = world.on_wait(move |_| others.send(b"sample").is_ok());
+    /// assert_eq!(&*reader.take_timeout(Duration::from_secs(3600))?, b"sample");
+    /// drop(hook);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_wait(&self, hook: impl FnMut(&Waiting) -> bool + 'static) -> WaitHook {
         let token = self.state().fresh_id();
         let entry = Entry { world: self.key(), token, hook: Some(Box::new(hook)) };

@@ -185,6 +185,18 @@ impl World {
     }
 
     /// Says when `fault` strikes from now on, in every process.
+    ///
+    /// ```
+    /// use seqslot_core::{Cause, Config, Segment};
+    /// use seqslot_os_mock::{Fault, Plan, World};
+    ///
+    /// let world = World::new(1);
+    /// world.plan(Fault::Allocate, Plan::Next(1));
+    /// let full = Segment::create(world.process(), "frames", &Config::slots(2, 16));
+    /// assert_eq!(full.err().map(|error| error.cause()), Some(Cause::Os));
+    /// assert!(!world.exists("frames"), "nothing is left behind");
+    /// assert!(Segment::create(world.process(), "frames", &Config::slots(2, 16)).is_ok());
+    /// ```
     pub fn plan(&self, fault: Fault, plan: Plan) {
         self.state().faults.set(fault, plan);
     }
@@ -210,6 +222,14 @@ impl World {
     }
 
     /// Moves the virtual clock on. In a threaded world nothing happens: its time is real.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// let world = seqslot_os_mock::World::new(1);
+    /// let before = world.now();
+    /// world.advance(Duration::from_secs(3600));
+    /// assert!(world.now() - before > Duration::from_secs(3600));
+    /// ```
     pub fn advance(&self, by: Duration) {
         self.state().clock += by;
     }
@@ -234,6 +254,18 @@ impl World {
 
     /// The last 64 counted events of all processes, oldest first. They are printed, with the seed, when a test that holds the
     /// last handle of a world panics.
+    ///
+    /// ```
+    /// use seqslot_core::{Config, Segment};
+    /// let world = seqslot_os_mock::World::new(1);
+    /// let process = world.process();
+    /// let segment = Segment::create(process.clone(), "frames", &Config::slots(2, 16))?;
+    /// assert_eq!(world.locks_held(), 1, "the owner's");
+    /// let before = process.events();
+    /// segment.writer()?.send(b"sample")?;
+    /// assert!(process.events() > before && !world.trace().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn trace(&self) -> Vec<Event> {
         locked(&self.inner.trace).oldest_ordered().copied().collect()
@@ -241,6 +273,23 @@ impl World {
 
     /// Sets what is called before every access to shared memory, loads included, and before every system call: the seam for
     /// schedulers that switch between processes there. `None` takes the hook away.
+    ///
+    /// ```
+    /// use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use std::sync::Arc;
+    /// use seqslot_core::{Config, Segment};
+    ///
+    /// let world = seqslot_os_mock::World::new(1);
+    /// let seen = Arc::new(AtomicU32::new(0));
+    /// let counter = Arc::clone(&seen);
+    /// world.on_event(Some(Arc::new(move |_| _ = counter.fetch_add(1, Relaxed))));
+    /// let segment = Segment::create(world.process(), "frames", &Config::slots(2, 16))?;
+    /// assert_ne!(seen.swap(0, Relaxed), 0);
+    /// world.on_event(None);
+    /// segment.writer()?.send(b"sample")?;
+    /// assert_eq!(seen.load(Relaxed), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_event(&self, hook: Option<Arc<EventHook>>) {
         // ORDERING: Relaxed; the mutex carries the hook, and a thread that sees the flag late only misses an early event.
         self.inner.has_hook.store(hook.is_some(), Ordering::Relaxed);
