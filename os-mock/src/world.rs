@@ -151,6 +151,21 @@ impl World {
     }
 
     /// Starts a process, with a pid of its own.
+    ///
+    /// ```
+    /// use seqslot_core::{SnapshotConfig, SnapshotReader, SnapshotWriter};
+    /// let world = seqslot_os_mock::World::new(1);
+    /// let (one, other) = (world.process(), world.process());
+    /// let mut writer = SnapshotWriter::<_, u32>::create(one, "pose", SnapshotConfig::of::<u32>())?;
+    /// // Maps read-only: a store through it would be a fault, which is a panic here.
+    /// let mut reader = SnapshotReader::<_, u32>::attach(other.clone(), "pose")?;
+    /// let before = other.events();
+    /// writer.publish(&7)?;
+    /// assert_eq!(*reader.snapshot()?, 7);
+    /// assert!(!reader.snapshot()?.is_fresh());
+    /// assert_eq!(other.events(), before, "no store, no system call");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn process(&self) -> MockOs {
         let pid = {
