@@ -78,7 +78,8 @@ impl Linux {
     /// let (os, config) = (Linux::new(), Config::slots(4, 64));
     /// let made = os.memfd("frames", ObjectSpec { len: config.len()?, reserve: true, group: false })?;
     /// let passed = made.mapping.as_fd().try_clone_to_owned()?; // as SCM_RIGHTS does it
-    /// let segment = Segment::format(os, made, &config)?;
+    /// // SAFETY: made just now, and laid out once.
+    /// let segment = unsafe { Segment::format(os, made, &config) }?;
     /// let other = Segment::adopt(os, os.adopt(passed)?)?;
     /// let reader = other.reader()?;
     /// segment.writer()?.send(b"hello")?;
