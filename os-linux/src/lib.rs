@@ -62,6 +62,14 @@ pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, ShmRead
 /// let (header, bytes) = consumer.read_slot(next)?;
 /// assert_eq!((header.sequence_number, &bytes[..]), (0, &b"hello"[..]));
 /// consumer.mark_read(next, 0)?;
+///
+/// // Who has the path, and whether he lives:
+/// let second = PosixSlotAllocator::create(&path, 16, 1024);
+/// assert_eq!(second.err().and_then(|error| error.owner_pid()), Some(std::process::id()));
+/// assert!(consumer.owner_lives()?);
+/// assert_eq!(consumer.segment_path(), path.to_str().expect("UTF-8"));
+/// drop(owner);
+/// assert!(!consumer.owner_lives()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<Linux>;

@@ -99,6 +99,20 @@ impl MockOs {
     }
 
     /// Kills the process now. If it runs on a thread, it is unwound at its next event there.
+    ///
+    /// ```
+    /// use seqslot_core::{Config, Segment};
+    /// let world = seqslot_os_mock::World::new(1);
+    /// let (keeper, doomed) = (world.process(), world.process());
+    /// let segment = Segment::create(keeper, "frames", &Config::slots(2, 16))?;
+    /// let theirs = Segment::attach(doomed.clone(), "frames")?;
+    /// let reader = theirs.reader()?;
+    /// doomed.kill();
+    /// assert!(doomed.is_dead() && !segment.reader_lives(reader.index())?);
+    /// drop(reader); // repairs nothing: what the dead do has no effect
+    /// assert_eq!(segment.recover()?.readers, 0b1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn kill(&self) {
         self.control.bury(&self.world, None, self.control.events() + 1);
     }

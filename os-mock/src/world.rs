@@ -220,6 +220,13 @@ impl World {
     ///
     /// # Panics
     /// If `bound` is zero.
+    ///
+    /// ```
+    /// use seqslot_os_mock::World;
+    /// let draw = |seed| { let world = World::new(seed); [(); 8].map(|()| world.random_below(1000)) };
+    /// assert_eq!(draw(7), draw(7));
+    /// assert_ne!(draw(7), draw(8));
+    /// ```
     #[must_use]
     pub fn random_below(&self, bound: u64) -> u64 {
         self.state().random.below(bound)

@@ -10,6 +10,23 @@ use crate::memory::Memory;
 use crate::region::Word;
 
 /// One line of the registry.
+///
+/// ```
+/// use seqslot_core::Ordering::Relaxed;
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let (reader, writer) = (segment.reader()?, segment.writer()?);
+/// writer.send(b"hello")?;
+/// drop(reader.take()?);
+/// let entry = segment.view().writer_entry(writer.index()).expect("its index");
+/// assert_eq!((entry.state().load(Relaxed) & 3, entry.head().load(Relaxed)), (1, 1)); // in use, one sample
+/// let entry = segment.view().reader_entry(reader.index()).expect("its index");
+/// assert_eq!((entry.head().load(Relaxed), entry.burnt().load(Relaxed)), (1, 0)); // one taken, none missed
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Entry<'v, M> {
     pub(super) view: &'v SlotsView<M>,
@@ -90,6 +107,21 @@ impl<'v, M: Memory> Entry<'v, M> {
 }
 
 /// The ring of one writer.
+///
+/// ```
+/// use seqslot_core::Ordering::Relaxed;
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let writer = segment.writer()?;
+/// writer.send(b"hello")?;
+/// let ring = segment.view().ring(writer.index()).expect("its index");
+/// let first = segment.geometry().ring_len; // positions start there
+/// assert_eq!((ring.tag(first).load(Relaxed), ring.index(first).load(Relaxed)), (first, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Ring<'v, M> {
     pub(super) view: &'v SlotsView<M>,
@@ -117,6 +149,24 @@ impl<'v, M: Memory> Ring<'v, M> {
 }
 
 /// One slot.
+///
+/// ```
+/// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);
+/// # static BANK: Bank = Bank([const { core::sync::atomic::AtomicU8::new(0) }; 16384]);
+/// # // SAFETY: nobody else uses the bank, and one segment is made in it.
+/// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
+/// # let segment = seqslot_core::Segment::create(seqslot_core::Bare::new(region), &(), &seqslot_core::Config::slots(4, 64))?;
+/// let (reader, writer) = (segment.reader()?, segment.writer()?);
+/// writer.send(b"hello")?;
+/// let words = segment.view().slot(0).expect("there are four").words();
+/// assert_eq!((words.size, words.unread, words.writer), (5, reader.index().bit(), 1));
+/// assert_eq!(words.state >> 26, 0, "nobody's: it is published");
+/// let loan = writer.loan()?;
+/// let words = segment.view().slot(loan.slot()).expect("its index").words();
+/// assert_eq!(words.state >> 26, writer.index().get() + 1);
+/// assert!(segment.view().slot(4).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Slot<'v, M> {
     pub(super) view: &'v SlotsView<M>,
