@@ -120,6 +120,43 @@ pub fn attach(path: impl AsRef<Path>) -> Result<Segment, AttachError> {
     Segment::attach(platform(), path.as_ref())
 }
 
+/// Makes a segment without a name, in a sealed memory file: nobody can cut it short under those who map it. Others get it as a
+/// descriptor ([`AsFd`](std::os::fd::AsFd) of [`Segment::mapping`]), by inheritance or over a socket, and call [`adopt`].
+///
+/// # Errors
+/// As [`create`].
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// let segment = seqslot::create_memfd("frames", &seqslot::Config::slots(4, 64))?;
+/// let writer = segment.writer()?;
+/// // Elsewhere, with the descriptor:
+/// let descriptor = segment.mapping().as_fd().try_clone_to_owned()?;
+/// let theirs = seqslot::adopt(descriptor)?;
+/// let reader = theirs.reader()?;
+/// writer.send(b"hello")?;
+/// assert_eq!(&*reader.take()?.expect("committed after the join"), b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "lays out an object made in the same breath")]
+pub fn create_memfd(label: &str, config: &Config) -> Result<Segment, CreateError> {
+    let spec = seqslot_core::ObjectSpec { len: config.len()?, reserve: !config.is_sparse(), group: false };
+    let created = platform().memfd(label, spec).map_err(CreateError::Os)?;
+    // SAFETY: the memory file was made in the line before, is all zero, known to nobody else, and laid out this once.
+    unsafe { Segment::format(platform(), created, config) }
+}
+
+/// Attaches to a segment in a memory file that was passed as a descriptor, and recovers what the dead left in it. The file must be
+/// sealed against shrinking and growing.
+///
+/// # Errors
+/// As [`attach`]; missing seals are told.
+#[cfg(target_os = "linux")]
+pub fn adopt(descriptor: std::os::fd::OwnedFd) -> Result<Segment, AttachError> {
+    Segment::adopt(platform(), platform().adopt(descriptor)?)
+}
+
 /// As [`attach`], trying again for at most `timeout` while the segment is not there or not ready.
 ///
 /// # Errors

@@ -158,7 +158,8 @@ pub struct BareClaim<'r> {
 impl Claim for BareClaim<'_> {
     #[inline(always)]
     fn is_mine(&self) -> bool {
-        true
+        // Not any more once its holder was declared dead.
+        self.word.is_none_or(|(region, at, held)| region.word_is(at, held))
     }
 }
 

@@ -120,6 +120,12 @@ impl Config {
         Ok(self.geometry()?.total_len)
     }
 
+    /// Whether memory is not reserved at creation.
+    #[must_use]
+    pub const fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
     /// Head flags.
     pub(crate) fn flags(&self) -> u32 {
         if self.overwrite { FLAG_OVERWRITE } else { 0 }

@@ -318,8 +318,8 @@ errors! {
         TypeMismatch => Misuse, "the type does not fit the segment: size, alignment or type hash differ";
         /// The segment is mapped read-only.
         ReadOnly => Misuse, "the segment is mapped read-only";
-        /// The handle was inherited by a fork; attach anew in the child.
-        Forked => Misuse, "the handle belongs to the parent process; attach anew after fork";
+        /// The handle is not this process's any more: inherited by a fork, or its holder was declared dead. Attach anew.
+        Forked => Misuse, "the handle is the parent process's, or its holder was declared dead; attach anew";
         /// A system call failed.
         Os(error: OsError) => Os, "{error}";
     }
@@ -332,8 +332,8 @@ errors! {
         NoFreeSlot => Contention, "no slot is free: all are on loan or not yet read";
         /// Nothing became free in time.
         TimedOut => Contention, "no slot became free in time";
-        /// The handle was inherited by a fork; attach anew in the child.
-        Forked => Misuse, "the handle belongs to the parent process; attach anew after fork";
+        /// The handle is not this process's any more: inherited by a fork, or its holder was declared dead. Attach anew.
+        Forked => Misuse, "the handle is the parent process's, or its holder was declared dead; attach anew";
     }
 }
 
@@ -344,8 +344,8 @@ errors! {
         SampleTooLarge { sample: usize, capacity: usize } => Misuse, "a sample of {sample} bytes does not fit a slot of {capacity}";
         /// The slot is no longer this loan's: it was recovered, or a peer overwrote its state.
         StaleHandle => Corruption, "the loan is no longer valid: its slot was recovered or overwritten";
-        /// The handle was inherited by a fork.
-        Forked => Misuse, "the loan belongs to the parent process; attach anew after fork";
+        /// The handle is not this process's any more: inherited by a fork, or its holder was declared dead. Attach anew.
+        Forked => Misuse, "the loan is the parent process's, or its holder was declared dead; attach anew";
     }
 }
 
@@ -395,8 +395,8 @@ errors! {
         Evicted => Contention, "this reader was evicted; join again";
         /// Nothing came in time.
         TimedOut => Contention, "no sample came in time";
-        /// The handle was inherited by a fork; attach anew in the child.
-        Forked => Misuse, "the handle belongs to the parent process; attach anew after fork";
+        /// The handle is not this process's any more: inherited by a fork, or its holder was declared dead. Attach anew.
+        Forked => Misuse, "the handle is the parent process's, or its holder was declared dead; attach anew";
         /// A peer wrote a size larger than the slot; the sample was skipped and marked read.
         BadSize { size: u32, capacity: u32 } => Corruption, "a sample claims {size} bytes in a slot of {capacity}; it was skipped";
     }

@@ -170,7 +170,8 @@ impl<O: SlotsOs> Segment<O> {
         let [_, _, _, evictions] = self.view().totals();
         evictions.fetch_add(1, Relaxed);
         self.protocol().leave(index);
-        if reader.state & STATE_MASK == STATE_SEEDS {
+        // One that an eviction left half done may have been of the seeds' face: disconnecting does the other kind no harm.
+        if matches!(reader.state & STATE_MASK, STATE_SEEDS | STATE_EVICTED) {
             self.protocol().disconnect(index);
         }
         // Should it be parked, it is to learn of it now.

@@ -202,6 +202,14 @@ pub unsafe trait Mapping {
     /// The system call that failed.
     fn unlink(&self) -> Result<(), OsError>;
 
+    /// Whether the name it was opened by still leads to this object. An object without a name counts as named.
+    ///
+    /// # Errors
+    /// The system call that failed.
+    fn is_named(&self) -> Result<bool, OsError> {
+        Ok(true)
+    }
+
     /// A power of two that the memory's first byte is a multiple of: at least 64.
     fn alignment(&self) -> usize {
         64

@@ -13,7 +13,7 @@ use crate::config::READER_SLICE;
 use crate::deadline::Deadline;
 use crate::error::{JoinError, TakeError};
 use crate::index::{ReaderIndex, WRITERS_MAX, WriterIndex};
-use crate::layout::control::{STATE_IN_USE, STATE_MASK};
+use crate::layout::control::{SEEDS, STATE_IN_USE, STATE_MASK};
 use crate::os::{Claim, Woken};
 use crate::registry::{Claimed, clean};
 use crate::sample::Sample;
@@ -24,6 +24,8 @@ use crate::typed::{Payload, fits};
 pub use id::ReaderId;
 use look::{Got, ever};
 
+/// What a look that only moved a cursor counts for where no clock runs.
+const TICK: Duration = Duration::from_micros(1);
 /// Looks at the slots before a reader parks.
 const SPINS: u32 = 256;
 
@@ -136,8 +138,20 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
         let claimed = handle.claim_reader(wanted, STATE_IN_USE)?;
         let mut follow = [const { None }; WRITERS_MAX as usize];
-        handle.view().disconnected().fetch_and(!claimed.index.bit(), Relaxed);
         handle.protocol().join(claimed.index, |writer, start| follow[writer.get() as usize] = Some(start));
+        // ORDERING: Relaxed; behind the sweep, who sees the bit cleared meets a reader that counts anyway.
+        handle.view().disconnected().fetch_and(!claimed.index.bit(), Relaxed);
+        if handle.view().flags().load(Relaxed) & SEEDS != 0 {
+            // The sweep may have freed slots that a writer of the seeds' face waits for.
+            handle.protocol().tell();
+        }
+        // ORDERING: Relaxed; the join's AcqRel is before it, an eviction's exchange before its leave: one of the two comes last.
+        let state = handle.view().reader_entry(claimed.index).map_or(0, |entry| entry.state().load(Relaxed));
+        if state != claimed.state {
+            // Evicted within the join: what that took away was given back by the join, and goes again.
+            handle.protocol().leave(claimed.index);
+            return Err(JoinError::Taken { index: claimed.index.get() });
+        }
         // ORDERING: Acquire, edge "close"; a hint of whom to poll, completed by every empty take.
         let known = ever(&handle);
         Ok(Self {
@@ -224,6 +238,12 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
                 return Ok(sample);
             }
             if self.moved.get() {
+                // Not a reason to park; the time runs on all the same.
+                drop(wait);
+                deadline.account(segment.os(), TICK, Woken::TimedOut);
+                if deadline.next(READER_SLICE).is_none() {
+                    return Err(TakeError::TimedOut);
+                }
                 continue;
             }
             let Some(slice) = deadline.next(READER_SLICE) else { return Err(TakeError::TimedOut) };

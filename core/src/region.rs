@@ -156,6 +156,17 @@ portable_atomic::cfg_has_atomic_cas! {
 use crate::memory::MemoryCas;
 
 impl Region<'_> {
+    /// Whether the word at `at` holds `value`.
+    #[inline]
+    pub(crate) fn word_is(&self, at: usize, value: u32) -> bool {
+        if !at.is_multiple_of(4) || at.checked_add(4).is_none_or(|end| end > self.len()) {
+            return false;
+        }
+        // ORDERING: Relaxed; a declaration of death has no moment it could be exact at.
+        // SAFETY: 1. and 2. checked above. 3. borrowed for 'r.
+        unsafe { self.raw.load(at, Ordering::Relaxed) == value }
+    }
+
     /// Lets go of the lock whose word at `at` holds `held`, unless it was freed, and perhaps taken, before.
     pub(crate) fn let_go(&self, at: usize, held: u32) {
         if !at.is_multiple_of(4) || at.checked_add(4).is_none_or(|end| end > self.len()) {

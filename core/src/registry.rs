@@ -6,7 +6,7 @@ use portable_atomic::Ordering::{Relaxed, Release};
 
 use crate::error::{JoinError, OsError};
 use crate::index::{ReaderIndex, WriterIndex};
-use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_MASK};
+use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_IN_USE, STATE_MASK};
 use crate::memory::Memory;
 use crate::os::{ClaimOf, Lock, Os};
 use crate::segment::{Segment, SlotsOs};
@@ -61,6 +61,10 @@ const TRIES: u32 = 4;
 /// What it waits in between: a recovery is over by then.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// How often the lock of evictions is tried by somebody who joins, and the pause in between.
+const EVICTION_TRIES: u32 = 200;
+const EVICTION_PAUSE: Duration = Duration::from_micros(100);
+
 /// An entry that this process holds.
 pub(crate) struct Claimed<O: SlotsOs, I> {
     pub(crate) index: I,
@@ -97,15 +101,10 @@ impl<O: SlotsOs> Segment<O> {
         let Some(entry) = self.view().reader_entry(index) else { return Ok(None) };
         // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
         let before = entry.state().load(Relaxed);
-        // Held until the entry is ours in every word, so that no eviction of the former holder is still under way.
-        let _eviction = if before & STATE_MASK == STATE_EVICTED {
-            match self.claim(Lock::EVICTION)? {
-                Some(held) => Some(held),
-                None => return Ok(None),
-            }
-        } else {
-            None
-        };
+        // Held until the entry is ours in every word, so that no eviction or disconnection of the former holder is under way.
+        let Some(_eviction) = self.claim_eviction()? else { return Ok(None) };
+        // ORDERING: Relaxed; read again, under both locks.
+        let before = if before & STATE_MASK == STATE_CLEAN { before } else { entry.state().load(Relaxed) };
         if before & STATE_MASK != STATE_CLEAN {
             self.protocol().recover_reader_in(index, before);
         }
@@ -113,15 +112,34 @@ impl<O: SlotsOs> Segment<O> {
         for counter in [entry.head(), entry.burnt(), entry.retries(), entry.lapses()] {
             counter.store(0, Relaxed);
         }
-        let state = next_state(before, state);
-        // ORDERING: Release, before anything of the entry is used: a death from here on is recovered. Failure: Relaxed; an eviction of
-        // the former holder came between.
-        if entry.state().compare_exchange(before, state, Release, Relaxed).is_err() {
+        // ORDERING: Relaxed; carried by the state. Before it, so that an eviction of the new holder is not undone.
+        self.view().quarantined().fetch_and(!index.bit(), Relaxed);
+        let mine = next_state(before, state);
+        // ORDERING: Release, before anything of the entry is used: a death from here on is recovered. Failure: Relaxed; somebody wrote
+        // the entry of a party whose lock we hold: not ours to take.
+        if entry.state().compare_exchange(before, mine, Release, Relaxed).is_err() {
             return Ok(None);
         }
-        // ORDERING: Relaxed; the join that follows is what others see.
-        self.view().quarantined().fetch_and(!index.bit(), Relaxed);
-        Ok(Some(state))
+        // Full fence, edge "shared": the state is visible before the mask is looked at.
+        self.view().memory().fence_full();
+        // ORDERING: Relaxed; the fence.
+        if state == STATE_IN_USE && self.view().shared().load(Relaxed) & index.bit() != 0 {
+            // Somebody of the seeds' face may still mark with this index, under no lock of its own.
+            let _ = entry.state().compare_exchange(mine, clean(mine), Release, Relaxed);
+            return Ok(None);
+        }
+        Ok(Some(mine))
+    }
+
+    /// The lock of evictions; looked for a while, since others hold it for moments only.
+    pub(crate) fn claim_eviction(&self) -> Result<Option<ClaimOf<O>>, OsError> {
+        for _ in 0..EVICTION_TRIES {
+            if let Some(held) = self.claim(Lock::EVICTION)? {
+                return Ok(Some(held));
+            }
+            self.os().sleep(EVICTION_PAUSE);
+        }
+        Ok(None)
     }
 
     /// Claims the first free writer entry, recovers what its last holder left, and marks it in use with `state`.
@@ -240,7 +258,8 @@ impl<O: SlotsOs> Segment<O> {
     ///
     /// # Safety
     ///
-    /// The holder is gone: it uses no loan and no sample from now on. What it had may be loaned anew at once. (Dropping its handles is harmless.)
+    /// The holder is gone: it uses no loan and no sample from now on, and drops none while this runs. What it had may be loaned anew at
+    /// once. (Dropping its handles afterwards is harmless.)
     ///
     /// ```
     /// use seqslot_core::Lock;

@@ -20,6 +20,9 @@ use crate::slots::view::SlotsView;
 use crate::typed::Payload;
 use crate::writer::Writer;
 
+/// How often an attach opens a name that changes hands.
+const ATTACH_TRIES: u32 = 8;
+
 /// A platform whose memory can do what slots need. Implemented for every such [`Os`].
 pub trait SlotsOs: Os<Mapping: Mapping<Memory: MemoryCas>> {}
 
@@ -72,7 +75,7 @@ impl<O: SlotsOs> Segment<O> {
         let geometry = config.geometry()?;
         let spec = ObjectSpec { len: geometry.total_len, reserve: !config.sparse, group: config.group };
         let created = os.create(name, spec)?;
-        Self::format(os, created, config)
+        Self::lay_out(os, created, config)
     }
 
     /// Makes a segment of an object that is new, all zero, and as long as [`Config::len`] says at least: a memfd, a piece of an allocator.
@@ -88,11 +91,20 @@ impl<O: SlotsOs> Segment<O> {
     /// # let region = unsafe { seqslot_core::Region::new(&BANK.0) }?;
     /// let (os, config) = (Bare::new(region), Config::slots(4, 64));
     /// let created = os.create(&(), ObjectSpec { len: config.len()?, reserve: true, group: false })?;
-    /// let segment = Segment::format(os, created, &config)?;
+    /// // SAFETY: made just now, and laid out once.
+    /// let segment = unsafe { Segment::format(os, created, &config) }?;
     /// assert_eq!((segment.geometry().slots, segment.geometry().capacity), (4, 64));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn format(os: O, created: Created<O::Mapping, ClaimOf<O>>, config: &Config) -> Result<Self, CreateError> {
+    ///
+    /// # Safety
+    ///
+    /// The object is new: every byte is zero, nobody else is attached to it, and it is laid out this once.
+    pub unsafe fn format(os: O, created: Created<O::Mapping, ClaimOf<O>>, config: &Config) -> Result<Self, CreateError> {
+        Self::lay_out(os, created, config)
+    }
+
+    fn lay_out(os: O, created: Created<O::Mapping, ClaimOf<O>>, config: &Config) -> Result<Self, CreateError> {
         let geometry = config.geometry()?;
         let Created { mapping, owner } = created;
         let memory = mapping.memory();
@@ -130,8 +142,14 @@ impl<O: SlotsOs> Segment<O> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn attach(os: O, name: &O::Name) -> Result<Self, AttachError> {
-        let mapping = os.open(name, Access::ReadWrite)?;
-        Self::adopt(os, mapping)
+        for _ in 0..ATTACH_TRIES {
+            let mapping = os.open(name, Access::ReadWrite)?;
+            // Between the name and the object a creator may have taken the name over from a dead owner.
+            if mapping.is_named().map_err(AttachError::Os)? {
+                return Self::adopt(os, mapping);
+            }
+        }
+        Err(AttachError::NotFound)
     }
 
     /// Attaches to a segment in an object that is mapped already.

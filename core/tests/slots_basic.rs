@@ -186,7 +186,7 @@ fn a_writer_declared_dead_loses_its_loan_and_keeps_its_samples() {
     let loan = writer.loan().unwrap();
     let found = dead(&other, Lock::writer(0)).unwrap();
     assert_eq!((found.writers, found.readers, found.slots), (1, 0, 1));
-    assert_eq!(loan.commit_len(1), Err(CommitError::StaleHandle));
+    assert_eq!(loan.commit_len(1), Err(CommitError::Forked));
     assert_eq!(&*reader.take().unwrap().unwrap(), b"kept");
     assert_eq!(reader.take().err(), Some(TakeError::WriterDied));
     core::mem::forget(writer);

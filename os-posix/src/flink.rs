@@ -106,8 +106,7 @@ impl Locked {
 
 /// Whether `path` names the file behind `lock`.
 fn is_named(lock: &Claim, path: &std::path::Path, label: &str) -> Result<bool, OsError> {
-    let copy = lock.as_fd().try_clone_to_owned().map_err(|e| failed("fcntl(F_DUPFD_CLOEXEC)", &e, label))?;
-    let held = File::from(copy).metadata().map_err(|e| failed("fstat", &e, label))?;
+    let held = lock.metadata().map_err(|e| failed("fstat", &e, label))?;
     match fs::symlink_metadata(path) {
         Ok(now) => Ok((now.dev(), now.ino()) == (held.dev(), held.ino())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -121,6 +120,16 @@ pub(crate) struct Draft<L: Locking> {
     path: PathBuf,
     locked: Option<Locked>,
     _locking: PhantomData<L>,
+}
+
+/// Removes a file that was just made, should something fail before its draft can.
+struct RemoveOnDrop<'a>(&'a std::path::Path);
+
+impl Drop for RemoveOnDrop<'_> {
+    fn drop(&mut self) {
+        // The error that is under way is what matters.
+        let _ = fs::remove_file(self.0);
+    }
 }
 
 /// How drafting ended without a draft.
@@ -157,13 +166,17 @@ impl<L: Locking> Draft<L> {
                 }
                 Err(error) => return Err(failed("open", &error, label).into()),
             };
+            let armed = RemoveOnDrop(&path);
             let written = file.write_all(name.text().as_bytes()).map_err(|e| failed("write", &e, label));
             let written = written.and_then(|()| set_mode(&file, mode(group), label));
             let lock = Claim::keep(file.into(), L::unlock, label)?;
             if !L::try_lock_file(lock.as_fd(), label)? || !is_named(&lock, &path, label)? {
-                // Taken for a dead one's, between the opening and the lock.
+                // Taken for a dead one's, between the opening and the lock: the path is another's by now.
+                core::mem::forget(armed);
                 continue;
             }
+            // From here on the draft itself removes it.
+            core::mem::forget(armed);
             let draft = Self { path: path.clone(), locked: Some(Locked { lock, name: name.clone() }), _locking: PhantomData };
             // An error here drops the draft, which removes it.
             written?;

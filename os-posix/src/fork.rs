@@ -20,7 +20,7 @@
 //! always lets go.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use portable_atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering, fence};
 use seqslot_core::OsError;
@@ -200,6 +200,16 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// What file the descriptor is of; needs no further descriptor, so that it works when they have run out.
+    ///
+    /// # Errors
+    /// What `fstat` said.
+    pub fn metadata(&self) -> std::io::Result<std::fs::Metadata> {
+        // SAFETY: the descriptor is open as long as `self`, and the file made of it is never dropped, so it is closed once.
+        let file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(self.fd.as_raw_fd()) });
+        file.metadata()
+    }
+
     /// Opens a description that no child has and that no child will keep. `unlock` is called on it when the claim is
     /// dropped by the process that made it.
     ///

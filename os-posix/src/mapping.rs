@@ -72,6 +72,10 @@ unsafe impl<L: Locking> Mapping for PosixMapping<L> {
         if self.is_mine() { named::unlink::<L>(&self.object) } else { Ok(()) }
     }
 
+    fn is_named(&self) -> Result<bool, OsError> {
+        named::is_named(&self.object)
+    }
+
     fn alignment(&self) -> usize {
         4096
     }

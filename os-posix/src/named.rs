@@ -174,6 +174,16 @@ pub(crate) fn unlink<L: Locking>(object: &Object) -> Result<(), OsError> {
     }
 }
 
+/// Whether the object's flink still names it. An object that never had one counts as named.
+pub(crate) fn is_named(object: &Object) -> Result<bool, OsError> {
+    let Some((place, name)) = object.named() else { return Ok(true) };
+    match Flink::open(place, false) {
+        Ok(flink) => Ok(flink.name == *name),
+        Err(FlinkFault::Missing | FlinkFault::Foreign) => Ok(false),
+        Err(FlinkFault::Os(error)) => Err(error),
+    }
+}
+
 /// The flink, locked; `None` if there is none.
 pub(crate) fn lock_flink<L: Locking>(place: &Place) -> Result<Option<Locked>, OsError> {
     for _ in 0..LOCK_TRIES {

@@ -14,6 +14,7 @@
 //! | 216 | died: writer mask | recoverer of w; whoever claims w anew | an empty take |
 //! | 220 | ever: mask of the writers ever used | writer w at its claim | an empty take |
 //! | 224 | flags: bit 0 scarce, bit 1 seeds' face in use | whoever sets or clears | every release, reserve |
+//! | 228 | shared: reader mask of the indices that two parties of the seeds' face ever used at once | those parties | a join |
 //! | 256 | reader generation (futex word) | notifiers | waiting readers |
 //! | 320 | writer generation (futex word) | notifiers | waiting writers |
 //! | 384 | change generation (futex word) | notifiers | `wait_for_change` |
@@ -27,7 +28,7 @@
 //!
 //! | offset | word | what |
 //! |---|---|---|
-//! | +0 | lock | for platforms without locks of their own: 0 free, else the holder's token |
+//! | +0 | lock | for platforms without locks of their own: even is free, odd is held, and it moves by one each time |
 //! | +4 | token | what the holder drew at its claim; never 0 while in use |
 //! | +8 | pid | process number in its own namespace |
 //! | +12, +16 | start time | low word, high word |
@@ -35,9 +36,9 @@
 //! | +24 | state | 0 clean, 1 in use, 2 in use by the seeds' face, 3 evicted; generation << 2 |
 //! | +28 | head | writer: next position, less the ring length. Reader: samples taken |
 //! | +32 | changes | counter: writer's discards and put-backs; reader's releases while the seeds' face is in use |
-//! | +36 | burnt or missed | writer: positions burnt by recovery. Reader: samples missed by eviction of the slot |
-//! | +40 | retries | writer: put-backs and lost claims. Reader: sweeps |
-//! | +44 | overwritten | writer: samples evicted by it |
+//! | +36 | burnt or missed | writer: positions burnt by recovery. Reader: samples overwritten before it came to them |
+//! | +40 | retries | writer: claims put back. Reader: sweeps |
+//! | +44 | overwritten | writer: samples it took away |
 //! | +48 | lapses | reader: bad sizes skipped |
 //! | +52 .. | reserved | zero |
 
@@ -65,6 +66,8 @@ pub const DIED_AT: usize = WAITERS_AT + 24;
 pub const EVER_AT: usize = WAITERS_AT + 28;
 /// Flags.
 pub const FLAGS_AT: usize = WAITERS_AT + 32;
+/// Reader indices that were ever shared (the seeds' face).
+pub const SHARED_AT: usize = WAITERS_AT + 36;
 /// Futex word of readers.
 pub const READER_GENERATION_AT: usize = 256;
 /// Futex word of writers.
@@ -119,7 +122,7 @@ pub const STATE_EVICTED: u32 = 3;
 /// Bits of the state in the state word; the rest is the entry's generation.
 pub const STATE_MASK: u32 = 3;
 
-const _: () = assert!(FLAGS_AT + 4 <= WAITERS_AT + LINE && ENTRY_LAPSES + 4 <= LINE);
+const _: () = assert!(SHARED_AT + 4 <= WAITERS_AT + LINE && ENTRY_LAPSES + 4 <= LINE);
 const _: () = assert!(READERS_AT == OWNER_AT + LINE && TOTALS_AT + 20 <= OWNER_AT);
 const _: () =
     assert!(ACTIVE_AT.is_multiple_of(LINE) && READER_GENERATION_AT.is_multiple_of(LINE) && WRITER_GENERATION_AT.is_multiple_of(LINE));

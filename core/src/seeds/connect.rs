@@ -8,7 +8,7 @@ use portable_atomic::Ordering::{Relaxed, Release};
 
 use super::error::SlotError;
 use crate::index::ReaderIndex;
-use crate::layout::control::{SCARCE, STATE_CLEAN, STATE_EVICTED, STATE_MASK, STATE_SEEDS};
+use crate::layout::control::{SCARCE, STATE_CLEAN, STATE_EVICTED, STATE_IN_USE, STATE_MASK, STATE_SEEDS};
 use crate::memory::MemoryCas;
 use crate::os::{Lock, Os};
 use crate::registry::clean;
@@ -58,7 +58,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     }
 
     /// After slots may have become free of a reader: moves the counter, then tells writers and change waiters.
-    fn tell(self) {
+    pub(crate) fn tell(self) {
         // ORDERING: Release, edge "changed"; pairs with the Acquire of `notify_generation`.
         self.view.changes().fetch_add(1, Release);
         // Full fence, edges "notify" and "scarce".
@@ -87,7 +87,15 @@ pub(super) fn mark_disconnected<O: SlotsOs>(segment: &Segment<O>, reader: Reader
     let entry = segment.view().reader_entry(reader).ok_or(SlotError::OutOfBounds)?;
     match holder(segment, reader)? {
         Holder::Registered => return Err(SlotError::ReaderTaken),
-        Holder::Seeds => segment.protocol().disconnect(reader),
+        Holder::Seeds => {
+            // Under the lock of evictions nobody joins: the index cannot become a registered reader's in the midst of the sweep.
+            let _eviction = segment.claim_eviction()?.ok_or(SlotError::ReaderTaken)?;
+            // ORDERING: Relaxed; whoever joins needs the lock.
+            if entry.state().load(Relaxed) & STATE_MASK == STATE_IN_USE {
+                return Err(SlotError::ReaderTaken);
+            }
+            segment.protocol().disconnect(reader);
+        }
         Holder::Nobody(held) => {
             // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
             let state = entry.state().load(Relaxed);

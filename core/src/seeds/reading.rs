@@ -75,6 +75,16 @@ impl<O: SlotsOs> Reading<O> {
             if claimed.is_some() && segment.protocol().is_disconnected(reader) {
                 segment.protocol().reconnect(reader);
             }
+            if claimed.is_none() {
+                // Edge "shared": from now on no reader of the safe face joins with this index, for this party marks under no lock.
+                // ORDERING: Relaxed; the fence orders it before the look at the holder.
+                segment.view().shared().fetch_or(reader.bit(), Relaxed);
+                segment.view().memory().fence_full();
+                // ORDERING: Relaxed; the fence.
+                if entry.state().load(Relaxed) & STATE_MASK != STATE_SEEDS {
+                    return Err(SlotError::ReaderTaken);
+                }
+            }
             *place = Some(match shared {
                 Some(shared) => Use { claimed, ..shared },
                 None => Use { claimed, cursors: oldest_of_each(segment.view(), reader), last: 0, shown: None },

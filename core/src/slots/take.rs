@@ -41,7 +41,8 @@ pub(crate) struct Follow {
     alternates: Cell<bool>,
     /// Nothing held is older than this, as far as was looked.
     guard: Cell<u32>,
-    /// Slot and position of a sample held for half a circle: until it is let go of, predictions are not believed.
+    /// Slot and position of a sample held for half a circle: until it is let go of, predictions are not believed, and sweeps leave it
+    /// out. (The oldest one only: a second one held as long, at the very position that burnt positions lead to, would be taken again.)
     old: Cell<Option<(u32, u32)>>,
     /// Positions that recovery burnt, as far as was looked.
     burnt: Cell<u32>,
@@ -192,7 +193,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             // ORDERING: Acquire, edge "publish"; my bit seen, the header counts. Where overwriting is allowed it stays a hint until the pin.
             let mine = overwrite || slot.unread().load(Acquire) & reader.bit() != 0;
             // ORDERING: Relaxed; carried by the Acquire above, or by the head's.
-            if mine && slot.writer().load(Relaxed) == owner_field(writer.get()) {
+            if mine && slot.writer().load(Relaxed) == owner_field(writer.get()) && follow.old.get().is_none_or(|(old, _)| old != slot.index()) {
                 let position = slot.sequence().load(Relaxed);
                 if in_range(position, cursor, first.map_or(end, |(earliest, _)| earliest)) {
                     first = Some((position, slot.index()));
@@ -208,9 +209,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         match found {
             Some(found) => self.got(follow, found, position, missed),
             None => {
-                // Overwritten between the look and the pin: everything before it was looked for as well.
-                follow.cursor.set(position);
-                Took::Moved { missed }
+                // Taken away between the look and the pin, or by a writer that died before it could say so in the header: gone,
+                // as everything before it.
+                follow.cursor.set(position.wrapping_add(1));
+                Took::Moved { missed: missed.wrapping_add(1) }
             }
         }
     }

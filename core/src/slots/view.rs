@@ -139,6 +139,12 @@ impl<M: Memory> SlotsView<M> {
         self.control::<{ at::EVER_AT }>()
     }
 
+    /// Reader indices that two parties of the seeds' face ever used at once.
+    #[inline(always)]
+    pub fn shared(&self) -> Word<'_, M> {
+        self.control::<{ at::SHARED_AT }>()
+    }
+
     /// Flags.
     #[inline(always)]
     pub fn flags(&self) -> Word<'_, M> {
@@ -243,7 +249,7 @@ impl<M: Memory> SlotsView<M> {
     pub fn for_each_word(&self, mut visit: impl FnMut(usize)) {
         let fixed = [at::ACTIVE_AT, at::READER_GENERATION_AT, at::WRITER_GENERATION_AT, at::CHANGE_GENERATION_AT];
         fixed.into_iter().for_each(&mut visit);
-        (at::WAITERS_AT..=at::FLAGS_AT).step_by(4).for_each(&mut visit);
+        (at::WAITERS_AT..=at::SHARED_AT).step_by(4).for_each(&mut visit);
         (at::TOTALS_AT..at::TOTALS_AT + 20).step_by(4).for_each(&mut visit);
         let g = &self.geometry;
         for entry in (at::OWNER_AT..g.rings_at).step_by(LINE) {

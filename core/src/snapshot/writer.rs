@@ -108,6 +108,10 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotWriter<O, T> {
             return Err(AttachError::Taken { pid: view.entry(ENTRY_PID).load(Ordering::Relaxed) });
         };
         let owner = mapping.claim(Lock::OWNER, view.owner_entry(ENTRY_LOCK).futex()).map_err(AttachError::Os)?;
+        // Behind the claims: a creator that took the name over while nobody held them has made another object.
+        if !mapping.is_named().map_err(AttachError::Os)? {
+            return Err(AttachError::NotFound);
+        }
         let process = os.process();
         let token = token(&process, os.now().as_nanos() as u64);
         if owner.is_some() {

@@ -90,7 +90,8 @@ impl Plan {
         let creator = Party::new(shared.clone(), "creator");
         let owner = creator.claim_lock(Lock::OWNER).expect("a new world");
         let created = Created { mapping: creator.clone(), owner };
-        let segment = Segment::format(creator, created, &self.config).expect("formats");
+        // SAFETY: a fresh world, laid out once.
+        let segment = unsafe { Segment::format(creator, created, &self.config) }.expect("formats");
         World { shared, segment, attached: PlainMutex::default() }
     }
 }

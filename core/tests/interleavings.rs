@@ -1,0 +1,352 @@
+//! Exact interleavings of two parties in one thread: a memory that runs the second party at a chosen access of the first. Each test
+//! states a promise that the code once broke.
+#![cfg(feature = "alloc")]
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::type_complexity,
+    reason = "every unsafe call passes on what `Raw` is asked, with the caller's own duties"
+)]
+
+use core::sync::atomic::AtomicU8;
+use core::time::Duration;
+use seqslot_core::Ordering::Relaxed;
+use seqslot_core::layout::control as at;
+use seqslot_core::*;
+use std::cell::RefCell;
+
+#[repr(align(4096))]
+struct Page(#[allow(dead_code, reason = "reached through the slice")] [AtomicU8; 4096]);
+fn region(len: usize) -> Region<'static> {
+    let pages: Vec<Page> = (0..len.div_ceil(4096)).map(|_| Page([const { AtomicU8::new(0) }; 4096])).collect();
+    let pages: &'static [Page] = pages.leak();
+    let bytes = unsafe { core::slice::from_raw_parts(pages.as_ptr().cast::<AtomicU8>(), pages.len() * 4096) };
+    unsafe { Region::new(bytes) }.unwrap()
+}
+fn segment(config: &Config) -> Segment<Bare<'static>> {
+    Segment::create(Bare::new(region(config.len().unwrap())), &(), config).unwrap()
+}
+
+thread_local! { static HOOK: RefCell<Option<(&'static str, usize, u32, Box<dyn FnOnce()>)>> = const { RefCell::new(None) }; }
+fn arm(kind: &'static str, at: usize, skip: u32, f: impl FnOnce() + 'static) {
+    HOOK.with(|h| *h.borrow_mut() = Some((kind, at, skip, Box::new(f))));
+}
+fn event(kind: &'static str, at: usize) {
+    let f = HOOK.with(|h| {
+        let mut h = h.borrow_mut();
+        let hit = h.as_mut().is_some_and(|x| {
+            x.0 == kind && x.1 == at && {
+                if x.2 == 0 {
+                    true
+                } else {
+                    x.2 -= 1;
+                    false
+                }
+            }
+        });
+        if hit { h.take().map(|x| x.3) } else { None }
+    });
+    if let Some(f) = f {
+        f()
+    }
+}
+#[derive(Clone, Debug)]
+struct HookMem(Raw);
+unsafe impl Memory for HookMem {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    unsafe fn load(&self, at: usize, o: Ordering) -> u32 {
+        event("load", at);
+        unsafe { self.0.load(at, o) }
+    }
+    unsafe fn store(&self, at: usize, v: u32, o: Ordering) {
+        event("store", at);
+        unsafe { self.0.store(at, v, o) }
+    }
+    fn fence(&self, o: Ordering) {
+        self.0.fence(o)
+    }
+    fn fence_full(&self) {
+        self.0.fence_full()
+    }
+    unsafe fn copy_out(&self, at: usize, i: &mut [u8]) {
+        unsafe { self.0.copy_out(at, i) }
+    }
+    unsafe fn copy_in(&self, at: usize, i: &[u8]) {
+        unsafe { self.0.copy_in(at, i) }
+    }
+    unsafe fn payload(&self, at: usize, l: usize) -> *const u8 {
+        unsafe { self.0.payload(at, l) }
+    }
+    unsafe fn payload_mut(&self, at: usize, l: usize) -> *mut u8 {
+        unsafe { self.0.payload_mut(at, l) }
+    }
+    unsafe fn futex(&self, at: usize) -> &AtomicU32 {
+        unsafe { self.0.futex(at) }
+    }
+}
+unsafe impl MemoryCas for HookMem {
+    unsafe fn compare_exchange(&self, at: usize, c: u32, n: u32, s: Ordering, f: Ordering) -> Result<u32, u32> {
+        event("cas", at);
+        unsafe { self.0.compare_exchange(at, c, n, s, f) }
+    }
+    unsafe fn fetch_add(&self, at: usize, v: u32, o: Ordering) -> u32 {
+        event("add", at);
+        unsafe { self.0.fetch_add(at, v, o) }
+    }
+    unsafe fn fetch_or(&self, at: usize, v: u32, o: Ordering) -> u32 {
+        event("or", at);
+        unsafe { self.0.fetch_or(at, v, o) }
+    }
+    unsafe fn fetch_and(&self, at: usize, v: u32, o: Ordering) -> u32 {
+        event("and", at);
+        unsafe { self.0.fetch_and(at, v, o) }
+    }
+    unsafe fn and_fenced(&self, at: usize, v: u32) {
+        event("and", at);
+        unsafe { self.0.and_fenced(at, v) }
+    }
+}
+#[derive(Clone, Copy, Debug)]
+struct HookMap(Region<'static>);
+unsafe impl Mapping for HookMap {
+    type Memory = HookMem;
+    type Claim = BareClaim<'static>;
+    fn memory(&self) -> HookMem {
+        HookMem(self.0.memory())
+    }
+    fn claim(&self, l: Lock, w: &AtomicU32) -> Result<Option<BareClaim<'static>>, OsError> {
+        self.0.claim(l, w)
+    }
+    fn is_claimed(&self, l: Lock, w: &AtomicU32) -> Result<bool, OsError> {
+        self.0.is_claimed(l, w)
+    }
+    fn unlink(&self) -> Result<(), OsError> {
+        Ok(())
+    }
+    fn alignment(&self) -> usize {
+        4096
+    }
+}
+#[derive(Clone, Debug)]
+struct HookOs(Bare<'static>, Region<'static>);
+impl Os for HookOs {
+    type Name = ();
+    type Mapping = HookMap;
+    fn create(&self, n: &(), s: ObjectSpec) -> Result<Created<HookMap, BareClaim<'static>>, CreateFault> {
+        let c = self.0.create(n, s)?;
+        Ok(Created { mapping: HookMap(c.mapping), owner: c.owner })
+    }
+    fn open(&self, _: &(), _: Access) -> Result<HookMap, OpenFault> {
+        Ok(HookMap(self.1))
+    }
+    fn wait(&self, w: &AtomicU32, e: u32, m: u32, t: Duration) -> Woken {
+        self.0.wait(w, e, m, t)
+    }
+    fn wake(&self, _: &AtomicU32, _: u32) {}
+    fn sleep(&self, _: Duration) {}
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn process(&self) -> Process {
+        Process::default()
+    }
+}
+fn hooked(config: &Config) -> &'static Segment<HookOs> {
+    let r = region(config.len().unwrap());
+    Box::leak(Box::new(Segment::create(HookOs(Bare::new(r), r), &(), config).unwrap()))
+}
+
+#[derive(Debug)]
+struct G<T>(std::sync::Mutex<T>);
+impl<T> Exclusive<T> for G<T> {
+    fn new(v: T) -> Self {
+        Self(std::sync::Mutex::new(v))
+    }
+    fn with<R>(&self, a: impl FnOnce(&mut T) -> R) -> R {
+        a(&mut self.0.lock().unwrap())
+    }
+}
+#[derive(Debug)]
+struct Mx;
+impl Exclusion for Mx {
+    type Of<T> = G<T>;
+}
+
+/// dropping the handles of a party declared dead is documented harmless.
+#[test]
+fn a_stale_sample_of_a_declared_dead_reader_frees_its_successors_slot() {
+    let s = segment(&Config::slots(1, 8).writers(1).readers(1));
+    let old = s.reader().unwrap();
+    let w = s.writer().unwrap();
+    w.send(b"one").unwrap();
+    let stale = old.take().unwrap().unwrap();
+    unsafe { s.declare_dead(Lock::reader(0)) }.unwrap();
+    let new = s.reader().unwrap();
+    w.send(b"two").unwrap();
+    let held = new.take().unwrap().unwrap();
+    assert_eq!(&*held, b"two");
+    drop(stale); // "Dropping its handles is harmless"
+    let loan = w.try_loan();
+    assert!(loan.is_err(), "the slot is loaned while the successor reads it in place");
+    drop(held);
+}
+
+/// a join frees slots for seeds' writers and moves nothing.
+#[test]
+fn a_join_that_frees_a_slot_moves_the_generation() {
+    let s = segment(&Config::slots(1, 8));
+    let safe = Segment::adopt(*s.os(), *s.mapping()).unwrap();
+    let face: SlotFace<_, Mx> = SlotFace::new(s).unwrap();
+    let h = face.reserve_slot(1).unwrap();
+    face.commit_slot(h, b"x").unwrap();
+    let g = face.notify_generation();
+    assert!(matches!(face.reserve_slot(1), Err(SlotError::NoFreeSlot)));
+    let _reader = safe.reader_of::<[u8]>().unwrap();
+    assert_eq!(_reader.index().get(), 0);
+    let now = face.notify_generation();
+    assert!(face.reserve_slot(1).is_ok(), "the join freed it");
+    assert_ne!(g, now, "lost change: who waits on g sleeps although a slot is free");
+}
+
+/// overlapping writers, yet Closed.
+#[test]
+fn an_overlapping_handover_is_not_the_end() {
+    let s = hooked(&Config::slots(4, 8).writers(3));
+    let first = s.writer().unwrap();
+    let other = s.writer().unwrap();
+    let reader = s.reader().unwrap();
+    arm("load", at::CLOSED_AT, 0, move || {
+        let second = s.writer().unwrap();
+        second.send(b"more").unwrap();
+        drop(first);
+        drop(other);
+        core::mem::forget(second); // goes on
+    });
+    let mut seen = vec![];
+    for _ in 0..3 {
+        seen.push(match reader.take() {
+            Ok(Some(_)) => "sample",
+            Ok(None) => "none",
+            Err(TakeError::Closed) => "CLOSED",
+            Err(_) => "err",
+        });
+    }
+    assert!(!seen.contains(&"CLOSED"), "{seen:?}");
+}
+
+/// a disconnection hits a registered reader that joined meanwhile.
+#[test]
+fn a_disconnection_does_not_hit_a_registered_reader() {
+    let s = hooked(&Config::slots(1, 8).writers(2));
+    let a: SlotFace<_, Mx> = SlotFace::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let b: SlotFace<_, Mx> = SlotFace::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    b.next_unread_slot(0).unwrap(); // b uses reader 0
+    let writer = &*Box::leak(Box::new(s.writer().unwrap()));
+    let out: &'static RefCell<Option<_>> = Box::leak(Box::new(RefCell::new(None)));
+    arm("or", at::DISCONNECTED_AT, 0, move || {
+        drop(b);
+        // Kept out while the disconnection is under way.
+        let Ok(reader) = s.reader() else { return };
+        let reader = &*Box::leak(Box::new(reader));
+        assert_eq!(reader.index().get(), 0);
+        writer.send(b"x").unwrap();
+        *out.borrow_mut() = reader.take().unwrap();
+    });
+    a.mark_reader_disconnected(0).unwrap();
+    let Some(held) = out.borrow_mut().take() else { return };
+    assert_eq!(&*held, b"x");
+    assert!(writer.try_loan().is_err(), "the slot of a sample held in place is on loan");
+}
+
+/// mark through a shared index clears a registered reader's bit.
+#[test]
+fn a_late_mark_does_not_hit_a_registered_reader() {
+    let s = hooked(&Config::slots(1, 8).writers(2));
+    let a: SlotFace<_, Mx> = SlotFace::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let b: SlotFace<_, Mx> = SlotFace::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    b.next_unread_slot(0).unwrap();
+    let h = a.reserve_slot(1).unwrap();
+    a.commit_slot(h, b"old").unwrap();
+    a.next_unread_slot(0).unwrap(); // shared
+    let writer = &*Box::leak(Box::new(s.writer().unwrap()));
+    let out: &'static RefCell<Option<_>> = Box::leak(Box::new(RefCell::new(None)));
+    let unread_at = s.view().slot(0).unwrap().unread().at();
+    arm("and", unread_at, 0, move || {
+        drop(b);
+        let reader = &*Box::leak(Box::new(s.reader().unwrap()));
+        assert_ne!(reader.index().get(), 0, "an index that was shared may still be marked by somebody");
+        writer.send(b"new").unwrap();
+        *out.borrow_mut() = reader.take().unwrap();
+    });
+    let _ = a.mark_read(h, 0);
+    let held = out.borrow_mut().take().expect("taken");
+    assert_eq!(&*held, b"new");
+    assert!(writer.try_loan().is_err(), "the slot of a sample held in place is on loan");
+}
+
+/// an eviction during the join is undone by it.
+#[test]
+fn an_eviction_within_a_join_counts() {
+    let s = hooked(&Config::slots(1, 8).writers(1).readers(1));
+    arm("or", at::ACTIVE_AT, 0, move || {
+        let mut id = None;
+        s.lag(|l| id = Some(l.reader));
+        unsafe { s.evict(id.unwrap()) }.unwrap();
+    });
+    assert!(s.reader().is_err(), "evicted before it was in");
+    assert_eq!(s.active_readers(), 0, "an evicted reader does not count");
+    assert!(s.reader().is_ok(), "the index is free again");
+}
+
+/// an eviction of a seeds reader that died half-way, completed through the id that `lag` gives.
+#[test]
+fn a_half_done_eviction_of_a_seeds_reader_is_completed() {
+    let s = segment(&Config::slots(1, 8));
+    let safe = Segment::adopt(*s.os(), *s.mapping()).unwrap();
+    let face: SlotFace<_, Mx> = SlotFace::new(s).unwrap();
+    let h = face.reserve_slot(1).unwrap();
+    face.commit_slot(h, b"x").unwrap();
+    face.next_unread_slot(0).unwrap();
+    // The evictor died behind its exchange.
+    let e = safe.view().reader_entry(ReaderIndex::new(0).unwrap()).unwrap();
+    unsafe { e.state().atomic() }.fetch_or(3, Relaxed);
+    let mut id = None;
+    safe.lag(|l| id = Some(l.reader));
+    unsafe { safe.evict(id.unwrap()) }.unwrap();
+    assert!(face.reserve_slot(1).is_ok(), "the evicted reader still holds up the writer");
+}
+
+/// A writer dies between EVICT and the header's wipe; readers of that sample's stream go on.
+#[test]
+fn a_death_in_the_midst_of_an_eviction_does_not_stop_the_readers() {
+    use seqslot_core::layout::slots::{EVICT, OWNER_SHIFT};
+    let s: &'static Segment<Bare<'static>> = Box::leak(Box::new(segment(&Config::slots(3, 8).writers(2).overwrite())));
+    let (w0, w1) = (s.writer().unwrap(), s.writer().unwrap());
+    let reader = s.reader().unwrap();
+    for x in [b"a", b"b", b"c"] {
+        w0.send(x).unwrap();
+    }
+    // w1: `claim_and_evict` of slot 0, killed before `writer := none`.
+    let slot = s.view().slot(0).unwrap();
+    unsafe { slot.state().atomic() }.store((slot.state().load(Relaxed) + 1) | (2 << OWNER_SHIFT), Relaxed);
+    unsafe { slot.pins().atomic() }.store(EVICT, Relaxed);
+    let lock = s.view().writer_entry(w1.index()).unwrap().lock();
+    unsafe { lock.atomic() }.fetch_add(1, Relaxed); // the kernel has let go of its lock
+    core::mem::forget(w1);
+    let mut polls = vec![];
+    for _ in 0..1000 {
+        if let Ok(Some(x)) = reader.take() {
+            polls.push(x[0])
+        }
+    }
+    eprintln!("1000 polls: {polls:?}");
+    let (tx, rx) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let got = reader.take_timeout(Duration::from_millis(2000)).map(|x| x[0]);
+        let _ = tx.send(got);
+    });
+    let got = rx.recv_timeout(Duration::from_secs(10));
+    assert!(got.is_ok(), "take_timeout(2 s) has not returned after 10 s; polls got {polls:?}");
+}

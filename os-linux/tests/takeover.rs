@@ -1,0 +1,80 @@
+//! A name that changes hands between an attach's steps.
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "resource limits: the calls read and write one plain struct"
+)]
+
+use core::time::Duration;
+use seqslot_core::*;
+use seqslot_os_linux::{Claim as C, Linux, Mapping as M};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+fn dir(tag: &str) -> PathBuf {
+    let d = std::env::temp_dir().join(format!("seqslot-names-{tag}-{}", std::process::id()));
+    std::fs::create_dir_all(&d).unwrap();
+    d
+}
+thread_local! { static AFTER_OPEN: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) }; }
+#[derive(Clone, Copy)]
+struct H(Linux);
+impl Os for H {
+    type Name = Path;
+    type Mapping = M;
+    fn create(&self, n: &Path, s: ObjectSpec) -> Result<Created<M, C>, CreateFault> {
+        self.0.create(n, s)
+    }
+    fn open(&self, n: &Path, a: Access) -> Result<M, OpenFault> {
+        let m = self.0.open(n, a);
+        let f = AFTER_OPEN.with(|h| h.borrow_mut().take());
+        if let Some(f) = f {
+            f()
+        }
+        m
+    }
+    fn wait(&self, w: &AtomicU32, e: u32, m: u32, t: Duration) -> Woken {
+        self.0.wait(w, e, m, t)
+    }
+    fn wake(&self, w: &AtomicU32, m: u32) {
+        self.0.wake(w, m)
+    }
+    fn sleep(&self, t: Duration) {
+        self.0.sleep(t)
+    }
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+    fn process(&self) -> Process {
+        self.0.process()
+    }
+}
+
+#[test]
+fn an_attach_that_meets_a_takeover_is_not_the_writer_of_an_orphan() {
+    let d = dir("orphan");
+    let path = d.join("snap");
+    let mut first = SnapshotWriter::<H, u64>::create(H(Linux::new()), &path, SnapshotConfig::of::<u64>()).unwrap();
+    first.publish(&1).unwrap();
+    first.leave();
+    let other: &'static RefCell<Option<SnapshotWriter<Linux, u64>>> = Box::leak(Box::new(RefCell::new(None)));
+    let p = path.clone();
+    AFTER_OPEN.with(|h| {
+        *h.borrow_mut() = Some(Box::new(move || {
+            let mut w = SnapshotWriter::<Linux, u64>::create(Linux::new(), &p, SnapshotConfig::of::<u64>()).unwrap();
+            w.publish(&100).unwrap();
+            *other.borrow_mut() = Some(w);
+        }))
+    });
+    let attached = SnapshotWriter::<H, u64>::attach(H(Linux::new()), &path);
+    let told = attached.is_err();
+    let owner = attached.as_ref().is_ok_and(|w| w.is_owner());
+    if let Ok(mut w) = attached {
+        w.publish(&2).unwrap();
+        let mut r = SnapshotReader::<Linux, u64>::attach(Linux::new(), &path).unwrap();
+        eprintln!("reader by name sees {}", *r.snapshot().unwrap());
+    }
+    drop(other.borrow_mut().take());
+    std::fs::remove_dir_all(&d).unwrap();
+    assert!(told, "attach answered Ok (is_owner {owner}) for an object whose name is gone");
+}
