@@ -143,7 +143,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         handle.view().disconnected().fetch_and(!claimed.index.bit(), Relaxed);
         if handle.view().flags().load(Relaxed) & SEEDS != 0 {
             // The sweep may have freed slots that a writer of the seeds' face waits for.
-            handle.protocol().tell();
+            handle.protocol().tell_of_freed_slots();
         }
         // ORDERING: Relaxed; the join's AcqRel is before it, an eviction's exchange before its leave: one of the two comes last.
         let state = handle.view().reader_entry(claimed.index).map_or(0, |entry| entry.state().load(Relaxed));

@@ -8,7 +8,7 @@ use portable_atomic::Ordering::{Relaxed, Release};
 
 use super::error::SlotError;
 use crate::index::ReaderIndex;
-use crate::layout::control::{SCARCE, STATE_CLEAN, STATE_EVICTED, STATE_IN_USE, STATE_MASK, STATE_SEEDS};
+use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_IN_USE, STATE_MASK, STATE_SEEDS};
 use crate::memory::MemoryCas;
 use crate::os::{Lock, Os};
 use crate::registry::clean;
@@ -42,7 +42,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.sweep_bit(reader);
         // ORDERING: Release; who sees the bit cleared sees the sweep.
         self.view.disconnected().fetch_and(!reader.bit(), Release);
-        self.tell();
+        self.tell_of_freed_slots();
     }
 
     /// Whether a reader of the seeds' face is disconnected.
@@ -54,21 +54,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
 
     fn sweep_and_tell(self, reader: ReaderIndex) {
         self.sweep_bit(reader);
-        self.tell();
-    }
-
-    /// After slots may have become free of a reader: moves the counter, then tells writers and change waiters.
-    pub(crate) fn tell(self) {
-        // ORDERING: Release, edge "changed"; pairs with the Acquire of `notify_generation`.
-        self.view.changes().fetch_add(1, Release);
-        // Full fence, edges "notify" and "scarce".
-        self.view.memory().fence_full();
-        // ORDERING: Relaxed; the fence.
-        if self.view.flags().load(Relaxed) & SCARCE != 0 {
-            self.mark_all_free();
-        }
-        self.wake_writers();
-        self.wake_change();
+        self.tell_of_freed_slots();
     }
 }
 

@@ -59,6 +59,12 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         if self.view.geometry().overwrite {
             self.sweep_pins(reader);
         }
+        self.tell_of_freed_slots();
+    }
+
+    /// After slots may have become free of a reader: moves the change counter, marks what is free while slots are scarce, and tells
+    /// writers and change waiters.
+    pub(crate) fn tell_of_freed_slots(self) {
         // ORDERING: Release, so that who sums the counters up (Acquire) sees the change.
         self.view.changes().fetch_add(1, Release);
         // Full fence, edges "notify" and "scarce".
