@@ -308,11 +308,11 @@ impl From<HeadError> for AttachError {
 errors! {
     /// Why a writer or reader entry was not claimed.
     JoinError {
-        /// Every entry is taken by somebody alive.
+        /// Every entry is taken by somebody alive, is being put right just now, or (readers) was once shared by users of the seeds' face.
         Full { entries: u32 } => Contention, "all {entries} entries are taken by living processes";
         /// The index asked for is not below the segment's count.
         OutOfBounds { index: u32, entries: u32 } => Misuse, "index {index} is out of bounds: the segment has {entries}";
-        /// Somebody alive has the index asked for.
+        /// Somebody alive has the index asked for, it was once shared by users of the seeds' face, or the reader was evicted within its join.
         Taken { index: u32 } => Contention, "entry {index} is taken by a living process";
         /// The type does not fit the segment: its size, alignment, or type hash.
         TypeMismatch => Misuse, "the type does not fit the segment: size, alignment or type hash differ";

@@ -7,7 +7,6 @@ use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::error::EvictError;
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_MASK, STATE_SEEDS};
-use crate::os::Lock;
 use crate::reader::ReaderId;
 use crate::segment::{Segment, SlotsOs};
 
@@ -153,7 +152,7 @@ impl<O: SlotsOs> Segment<O> {
         let out_of_bounds = EvictError::OutOfBounds { index: index.get(), entries: self.geometry().readers };
         let entry = self.view().reader_entry(index).ok_or(out_of_bounds)?;
         // While this is held nobody joins with the index once it is marked evicted, so what follows cannot hit a successor.
-        let _eviction = self.claim(Lock::EVICTION).map_err(EvictError::Os)?.ok_or(EvictError::Busy)?;
+        let _eviction = self.claim_eviction().map_err(EvictError::Os)?.ok_or(EvictError::Busy)?;
         if reader.state & STATE_MASK == STATE_CLEAN {
             return Err(EvictError::Gone);
         }

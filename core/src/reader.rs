@@ -230,6 +230,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
         let segment = &*self.shared.handle;
         let mut deadline = Deadline::new(segment.os(), timeout);
+        let mut moves = 0_u32;
         loop {
             let view = segment.view();
             let wait = Wait::begin(segment.protocol(), view.reader_waiters(), view.reader_generation(), self.index().bit());
@@ -238,10 +239,11 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
                 return Ok(sample);
             }
             if self.moved.get() {
-                // Not a reason to park; the time runs on all the same.
+                // Not a reason to park; the time runs on all the same, but for a first look behind the cursor.
                 drop(wait);
                 deadline.account(segment.os(), TICK, Woken::TimedOut);
-                if deadline.next(READER_SLICE).is_none() {
+                moves += 1;
+                if moves > 1 && deadline.next(READER_SLICE).is_none() {
                     return Err(TakeError::TimedOut);
                 }
                 continue;

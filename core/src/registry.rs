@@ -6,7 +6,7 @@ use portable_atomic::Ordering::{Relaxed, Release};
 
 use crate::error::{JoinError, OsError};
 use crate::index::{ReaderIndex, WriterIndex};
-use crate::layout::control::{STATE_CLEAN, STATE_EVICTED, STATE_IN_USE, STATE_MASK};
+use crate::layout::control::{SEEDS, STATE_CLEAN, STATE_EVICTED, STATE_IN_USE, STATE_MASK};
 use crate::memory::Memory;
 use crate::os::{ClaimOf, Lock, Os};
 use crate::segment::{Segment, SlotsOs};
@@ -62,7 +62,7 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// How often the lock of evictions is tried by somebody who joins, and the pause in between.
-const EVICTION_TRIES: u32 = 200;
+const EVICTION_TRIES: u32 = 20;
 const EVICTION_PAUSE: Duration = Duration::from_micros(100);
 
 /// An entry that this process holds.
@@ -99,12 +99,24 @@ impl<O: SlotsOs> Segment<O> {
     /// Makes the entry of a reader, whose lock is ours, our own; its new state word. `None` while an eviction is under way.
     fn enter_reader(&self, index: ReaderIndex, state: u32) -> Result<Option<u32>, OsError> {
         let Some(entry) = self.view().reader_entry(index) else { return Ok(None) };
+        // ORDERING: Relaxed, both; a hint, looked at again below.
+        if state == STATE_IN_USE && self.view().shared().load(Relaxed) & index.bit() != 0 {
+            return Ok(None);
+        }
         // ORDERING: Relaxed; the lock is ours, and came with what its last holder stored.
         let before = entry.state().load(Relaxed);
-        // Held until the entry is ours in every word, so that no eviction or disconnection of the former holder is under way.
-        let Some(_eviction) = self.claim_eviction()? else { return Ok(None) };
+        // Held until the entry is ours in every word, so that no eviction or disconnection of the former holder is under way. There is
+        // none of a clean entry's, but for disconnections by the seeds' face.
+        let is_undisturbed = before & STATE_MASK == STATE_CLEAN && self.view().flags().load(Relaxed) & SEEDS == 0;
+        let _eviction = match is_undisturbed {
+            true => None,
+            false => match self.claim_eviction()? {
+                Some(held) => Some(held),
+                None => return Ok(None),
+            },
+        };
         // ORDERING: Relaxed; read again, under both locks.
-        let before = if before & STATE_MASK == STATE_CLEAN { before } else { entry.state().load(Relaxed) };
+        let before = if is_undisturbed { before } else { entry.state().load(Relaxed) };
         if before & STATE_MASK != STATE_CLEAN {
             self.protocol().recover_reader_in(index, before);
         }
@@ -252,6 +264,8 @@ impl<O: SlotsOs> Segment<O> {
 
     /// Says that whoever held `lock` is gone, on a platform that cannot know ([`Bare`](crate::Bare): a core was reset), and recovers.
     /// On platforms with locks of their own this only recovers.
+    ///
+    /// A party that was reset in the midst of a join or an eviction may have held [`Lock::EVICTION`], too: declare that as well.
     ///
     /// # Errors
     /// The system call that failed.

@@ -273,26 +273,23 @@ fn an_eviction_of_the_dead_does_not_hit_who_joins_meanwhile() {
     let region = region_at(config.len().unwrap(), 0);
     let segment: &'static Segment<Hooked> = Box::leak(Box::new(Segment::create(Hooked(Bare::new(region)), &(), &config).unwrap()));
     let doomed = segment.reader().unwrap();
-    let (id, entry) = (doomed.id(), segment.view().reader_entry(doomed.index()).unwrap());
+    let id = doomed.id();
+    let entry = segment.view().reader_entry(id.index()).unwrap();
     core::mem::forget(doomed);
-    // It died; the evictor, who does not know, has made its first step (the state is the dead one's still) when the successor
-    // is in the middle of its claim.
     poke(segment, entry.lock()).store(0, Relaxed);
-    let before = entry.state().load(Relaxed);
+    // The evictor, who does not know of the death, comes when the successor is in the middle of its claim, at the recovery's wake.
+    let answer: &'static RefCell<Option<Result<(), EvictError>>> = Box::leak(Box::new(RefCell::new(None)));
     AT_WAKE.with(|hook| {
         *hook.borrow_mut() = Some(Box::new(move || {
-            let entry = segment.view().reader_entry(id.index()).unwrap();
-            // `evict` holds the eviction lock and makes this very exchange.
-            poke(segment, segment.view().owner_entry().lapses()).store(1, Relaxed);
-            poke(segment, entry.state()).compare_exchange(before, before | STATE_EVICTED, Relaxed, Relaxed).unwrap();
+            // SAFETY: no sample of that reader is looked at.
+            *answer.borrow_mut() = Some(unsafe { segment.evict(id) });
         }));
     });
-    let Ok(successor) = segment.reader() else { return };
-    // The rest of `evict`.
-    poke(segment, segment.view().quarantined()).fetch_or(id.index().bit(), Relaxed);
-    poke(segment, segment.view().active()).fetch_and(!id.index().bit(), Relaxed);
-    poke(segment, segment.view().owner_entry().lapses()).store(0, Relaxed);
-    assert_ne!(successor.take().err(), Some(TakeError::Evicted), "the successor was evicted in place of the dead one");
+    let successor = segment.reader().unwrap();
+    assert_eq!(*answer.borrow(), Some(Err(EvictError::Busy)), "the join holds the lock of evictions");
+    assert_eq!(successor.take().err(), None, "the successor was evicted in place of the dead one");
+    // SAFETY: as above.
+    assert_eq!(unsafe { segment.evict(id) }, Err(EvictError::Gone));
 }
 
 #[test]

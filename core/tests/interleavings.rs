@@ -341,7 +341,6 @@ fn a_death_in_the_midst_of_an_eviction_does_not_stop_the_readers() {
             polls.push(x[0])
         }
     }
-    eprintln!("1000 polls: {polls:?}");
     let (tx, rx) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let got = reader.take_timeout(Duration::from_millis(2000)).map(|x| x[0]);
@@ -349,4 +348,150 @@ fn a_death_in_the_midst_of_an_eviction_does_not_stop_the_readers() {
     });
     let got = rx.recv_timeout(Duration::from_secs(10));
     assert!(got.is_ok(), "take_timeout(2 s) has not returned after 10 s; polls got {polls:?}");
+}
+
+#[test]
+fn a_handover_to_an_index_that_was_closed_before_is_not_the_end() {
+    let s = hooked(&Config::slots(4, 8).writers(2));
+    let first = s.writer().unwrap();
+    drop(s.writer().unwrap()); // index 1: used, and closed
+    let reader = s.reader().unwrap();
+    arm("load", at::DIED_AT, 0, move || {
+        let second = s.writer().unwrap(); // index 1 again
+        assert_eq!(second.index().get(), 1);
+        second.send(b"a").unwrap();
+        let i = first.index().get() as u8;
+        core::mem::forget(first);
+        unsafe { s.declare_dead(Lock::writer(i)) }.unwrap();
+        core::mem::forget(second); // goes on
+    });
+    let mut seen = vec![];
+    for _ in 0..4 {
+        seen.push(format!("{:?}", reader.take().map(|x| x.is_some())));
+    }
+    // without a sample to hide it
+    let s = hooked(&Config::slots(4, 8).writers(2));
+    let first = s.writer().unwrap();
+    drop(s.writer().unwrap());
+    let reader = s.reader().unwrap();
+    arm("load", at::DIED_AT, 0, move || {
+        core::mem::forget(s.writer().unwrap());
+        let i = first.index().get() as u8;
+        core::mem::forget(first);
+        unsafe { s.declare_dead(Lock::writer(i)) }.unwrap();
+    });
+    let got = reader.take().map(|x| x.is_some());
+    assert_eq!(got, Ok(false), "a writer lives all the time");
+}
+
+/// Overwriting: a sweep may read the writer of a slot's old sample and the position of its new one. Random schedules: the second
+/// writer commits into a slot between those two loads.
+#[test]
+fn a_header_seen_while_its_slot_changes_hands_hides_no_live_sample() {
+    const SLOTS: u32 = 4;
+    let mut seed = 1_u64;
+    let mut random = move |bound: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % bound
+    };
+    let mut fired_runs = 0;
+    for _ in 0..10_000 {
+        let s = hooked(&Config::slots(u64::from(SLOTS), 8).writers(2).readers(1).overwrite());
+        let first = s.writer().unwrap();
+        let second: &'static Writer<_, [u8]> = Box::leak(Box::new(s.writer().unwrap()));
+        let reader = s.reader().unwrap();
+        let mut taken: Vec<u32> = Vec::new();
+        let mut take =
+            || taken.extend(reader.take().unwrap().filter(|sample| sample.writer() == first.index()).map(|sample| sample.sequence()));
+        for _ in 0..5 + random(16) {
+            match random(5) {
+                0 | 1 => drop(first.send(b"x").unwrap()),
+                2 | 3 => drop(second.send(b"y").unwrap()),
+                _ => take(),
+            }
+        }
+        let at = s.view().slot(random(u64::from(SLOTS)) as u32).unwrap().sequence().at();
+        let fired: &'static core::cell::Cell<bool> = Box::leak(Box::new(core::cell::Cell::new(false)));
+        arm("load", at, random(8) as u32, move || {
+            second.send(b"y").unwrap();
+            fired.set(true);
+        });
+        let mut live: Option<Vec<u32>> = None;
+        for _ in 0..40 {
+            take();
+            if fired.get() && live.is_none() {
+                // From here on nothing is overwritten: what is in the slots now is to be taken.
+                let of_first = |slot: &Slot<'_, HookMem>| slot.writer().load(Relaxed) == first.index().get() + 1;
+                let sequence = |slot: Slot<'_, HookMem>| slot.sequence().load(Relaxed).wrapping_sub(s.geometry().ring_len);
+                live = Some(s.view().slots().filter(of_first).map(sequence).collect());
+            }
+        }
+        HOOK.with(|hook| *hook.borrow_mut() = None);
+        fired_runs += u32::from(live.is_some());
+        for sequence in live.into_iter().flatten() {
+            assert!(taken.contains(&sequence), "sample {sequence} of the first writer was never delivered");
+        }
+    }
+    assert!(fired_runs > 1_000, "{fired_runs} runs met the moment");
+}
+
+fn run_on(s: &Segment<HookOs>, head: u32) {
+    let ring_len = s.geometry().ring_len;
+    let last = head.wrapping_sub(1).wrapping_add(ring_len);
+    let ring = s.view().ring(WriterIndex::new(0).unwrap()).unwrap();
+    for back in 0..ring_len {
+        let position = last.wrapping_sub(back);
+        unsafe { ring.index(position).atomic() }.store(u32::MAX, Relaxed);
+        unsafe { ring.tag(position).atomic() }.store(position, Relaxed);
+    }
+    unsafe { s.view().writer_entry(WriterIndex::new(0).unwrap()).unwrap().head().atomic() }.store(head, Relaxed);
+}
+#[test]
+fn a_sample_in_the_slot_of_one_held_for_long_is_found() {
+    let s = hooked(&Config::slots(1, 8).writers(1).readers(1));
+    let reader = &*Box::leak(Box::new(s.reader().unwrap()));
+    let w = s.writer().unwrap();
+    w.send(b"a").unwrap();
+    let held = reader.take().unwrap().unwrap();
+    drop(w);
+    for step in 1..=5u32 {
+        run_on(s, step * (1 << 29));
+        for _ in 0..3 {
+            let _ = reader.take().map(|x| assert!(x.is_none()));
+        }
+    }
+    // recovery burns more positions than the ring is long
+    run_on(s, 5 * (1 << 29) + 100);
+    let w = &*Box::leak(Box::new(s.writer().unwrap()));
+    let head_at = s.view().writer_entry(w.index()).unwrap().head().at();
+    arm("load", head_at, 0, move || {
+        drop(held); // on another thread
+        w.send(b"b").unwrap(); // into the slot it had
+    });
+    let mut got = vec![];
+    for _ in 0..10 {
+        got.push(match reader.take() {
+            Ok(Some(x)) => format!("{:?}", &*x),
+            o => format!("{:?}", o.map(|_| ())),
+        });
+    }
+    eprintln!("{got:?}; loan: {:?}", w.try_loan().err());
+    assert!(got.iter().any(|x| x.contains("98")), "lost");
+}
+
+/// A safe join does not get in the way of the seeds' face on an index that is theirs.
+#[test]
+fn a_join_that_passes_a_shared_index_by_is_not_taken_for_a_reader() {
+    let s = hooked(&Config::slots(4, 8).readers(1));
+    let new = || SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let (a, b) = (new(), new());
+    a.next_unread_slot(0).unwrap();
+    b.next_unread_slot(0).unwrap();
+    drop((a, b));
+    let c = new();
+    assert!(s.reader().is_err(), "the index was shared: no safe reader gets it any more");
+    assert!(c.next_unread_slot(0).is_ok());
+    assert!(c.mark_reader_disconnected(0).is_ok());
 }

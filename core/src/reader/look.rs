@@ -125,8 +125,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         // ORDERING: Acquire, all, edge "close"; pairs with the Release of a close or recovery. What was committed before is seen below.
         let ever = ever(&self.shared.handle);
         let (closed, died) = (view.closed().load(Acquire), view.died().load(Acquire));
-        // A writer may have come, and the others gone, between the loads: the mask is to be the same behind them.
-        let is_over = ever != 0 && (closed | died) & ever == ever && self::ever(&self.shared.handle) == ever;
+        // A writer may have come, and the others gone, between the loads: the masks are to be the same behind them.
+        let is_over = ever != 0 && (closed | died) & ever == ever && self::ever(&self.shared.handle) == ever
+            && (view.closed().load(Acquire), view.died().load(Acquire)) == (closed, died);
         if ever == self.known.get() && !is_over {
             return Ok(None);
         }

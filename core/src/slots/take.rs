@@ -193,9 +193,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             // ORDERING: Acquire, edge "publish"; my bit seen, the header counts. Where overwriting is allowed it stays a hint until the pin.
             let mine = overwrite || slot.unread().load(Acquire) & reader.bit() != 0;
             // ORDERING: Relaxed; carried by the Acquire above, or by the head's.
-            if mine && slot.writer().load(Relaxed) == owner_field(writer.get()) && follow.old.get().is_none_or(|(old, _)| old != slot.index()) {
+            if mine && slot.writer().load(Relaxed) == owner_field(writer.get()) {
                 let position = slot.sequence().load(Relaxed);
-                if in_range(position, cursor, first.map_or(end, |(earliest, _)| earliest)) {
+                if follow.old.get() != Some((slot.index(), position)) && in_range(position, cursor, first.map_or(end, |(earliest, _)| earliest)) {
                     first = Some((position, slot.index()));
                 }
             }
@@ -210,7 +210,17 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             Some(found) => self.got(follow, found, position, missed),
             None => {
                 // Taken away between the look and the pin, or by a writer that died before it could say so in the header: gone,
-                // as everything before it.
+                // as everything before it. Unless the header was that of a slot changing hands, writer of the old sample and
+                // position of the new one: then the sample is elsewhere, if it is anywhere.
+                for slot in self.view.slots() {
+                    // ORDERING: Relaxed; a hint, the pin decides.
+                    if slot.index() != index
+                        && slot.sequence().load(Relaxed) == position
+                        && let Some(found) = self.hold(self.view, reader, &slot, writer.get(), position)
+                    {
+                        return self.got(follow, found, position, missed);
+                    }
+                }
                 follow.cursor.set(position.wrapping_add(1));
                 Took::Moved { missed: missed.wrapping_add(1) }
             }
