@@ -29,7 +29,7 @@ pub use seqslot_core::clockbound::{ClockErrorBound, ClockStatus, ShmError, TimeS
 pub use seqslot_core::{
     AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError,
     Lock, OsError, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SendError, SlotBackend, SlotError, SlotHandle, SlotHeader,
-    SlotIndex, SnapshotError, Stats, TakeError, WriterIndex, layout,
+    SlotIndex, Snapshot, SnapshotConfig, SnapshotError, SnapshotValue, Stats, TakeError, WriterIndex, layout,
 };
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader};
@@ -68,6 +68,30 @@ pub type OwnedWriter<T = [u8]> = seqslot_core::Writer<Arc<Segment>, T>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type OwnedReader<T = [u8]> = seqslot_core::Reader<Arc<Segment>, T>;
+
+/// A loaned slot of a [`Writer`].
+pub type Loan<'w, 's, T = [u8]> = seqslot_core::Loan<'w, &'s Segment, T>;
+/// A sample of a [`Reader`], in place.
+pub type Sample<'r, 's, T = [u8]> = seqslot_core::Sample<'r, &'s Segment, T>;
+
+/// The one writer of a snapshot on this host; its `create` and `attach` take [`platform()`] and the path.
+///
+/// ```
+/// use seqslot::{SnapshotConfig, SnapshotReader, SnapshotWriter, platform};
+/// let path = std::env::temp_dir().join(format!("seqslot-doc-snapshot-{}.flink", std::process::id()));
+/// let mut writer = SnapshotWriter::<[u64; 4]>::create(platform(), &path, SnapshotConfig::of::<[u64; 4]>())?;
+/// writer.publish(&[1, 2, 3, 4])?;
+///
+/// // In another process, mapped read-only:
+/// let mut reader = SnapshotReader::<[u64; 4]>::attach(platform(), &path)?;
+/// let newest = reader.snapshot()?;
+/// assert_eq!((*newest, newest.is_fresh()), ([1, 2, 3, 4], true));
+/// assert!(!reader.snapshot()?.is_fresh());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type SnapshotWriter<T = [u8]> = seqslot_core::SnapshotWriter<Platform, T>;
+/// A reader of a snapshot on this host; see [`SnapshotWriter`] for an example.
+pub type SnapshotReader<T = [u8]> = seqslot_core::SnapshotReader<Platform, T>;
 
 /// The handle to this host's platform.
 ///

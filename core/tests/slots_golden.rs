@@ -51,8 +51,6 @@ fn two_commits_and_one_release_give_exactly_these_words() {
         // Active: both readers. Ever: writer 0.
         (128, 0b11),
         (220, 0b1),
-        // The lock of evictions, in the owner's entry: taken and let go of by two joins.
-        (560, 4),
         // Entries of the readers, 576 and 640: lock, state (generation 1, in use), taken.
         (576, 1),
         (600, 1 << 2 | 1),
