@@ -78,7 +78,7 @@ pub(crate) struct ReaderShared<H: SegmentHandle> {
 
 impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     /// Claims the first free reader entry of the segment and joins: everything committed after this returns is delivered.
-    /// Does not wait. O(slots).
+    /// O(slots). Where every entry seems taken it looks again a few times, a millisecond apart: one may be being put right just now.
     ///
     /// # Errors
     /// [`JoinError`]: every entry is taken by somebody alive, `T` does not fit, or the system refused.

@@ -72,7 +72,8 @@ pub struct Writer<H: SegmentHandle, T: ?Sized = [u8]> {
 }
 
 impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
-    /// Claims the first free writer entry of the segment. Does not wait.
+    /// Claims the first free writer entry of the segment. Where every entry seems taken it looks again a few times, a millisecond apart:
+    /// one may be being put right just now.
     ///
     /// # Errors
     /// [`JoinError`]: every entry is taken by somebody alive, `T` does not fit, or the system refused.
