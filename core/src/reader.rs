@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::{JoinError, TakeError};
 use crate::index::{ReaderIndex, WRITERS_MAX, WriterIndex};
 use crate::layout::control::{SEEDS, STATE_IN_USE, STATE_MASK};
+use crate::memory::Memory as _;
 use crate::os::{Claim, Woken};
 use crate::registry::{Claimed, clean};
 use crate::sample::Sample;
@@ -141,6 +142,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         handle.protocol().join(claimed.index, |writer, start| follow[writer.get() as usize] = Some(start));
         // ORDERING: Relaxed; behind the sweep, who sees the bit cleared meets a reader that counts anyway.
         handle.view().disconnected().fetch_and(!claimed.index.bit(), Relaxed);
+        // Full fence, edge "notify": the sweep comes before the look at the flag. Whoever sets it fences before it looks at the slots.
+        handle.view().memory().fence_full();
+        // ORDERING: Relaxed; the fence.
         if handle.view().flags().load(Relaxed) & SEEDS != 0 {
             // The sweep may have freed slots that a writer of the seeds' face waits for.
             handle.protocol().tell_of_freed_slots();

@@ -13,6 +13,7 @@ use crate::typed::Payload;
 
 /// After so many samples a busy reader looks whether there are new writers.
 const NEWS: u32 = 64;
+
 /// What one look at all writers came to.
 enum Look {
     Got(Got),
