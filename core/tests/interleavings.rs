@@ -495,3 +495,70 @@ fn a_join_that_passes_a_shared_index_by_is_not_taken_for_a_reader() {
     assert!(c.next_unread_slot(0).is_ok());
     assert!(c.mark_reader_disconnected(0).is_ok());
 }
+
+/// A dead face's writer entry: its locks go, its memory stays as it is.
+fn kill(face: SlotFace<HookOs, Mx>) {
+    let s = face.segment();
+    let lock = (0..s.geometry().writers as u8)
+        .map(Lock::writer)
+        .find(|lock| s.writer_lives(WriterIndex::new(u32::from(lock.number()) - 32).unwrap()).unwrap());
+    unsafe { s.declare_dead(lock.unwrap()) }.unwrap();
+    std::mem::forget(face);
+}
+/// S3, S4: burnt positions lap the ring while a reader of the seeds' face is between an entry's tag and its index.
+#[test]
+fn an_entry_of_the_ring_that_is_written_anew_hides_no_owed_sample() {
+    let s = hooked(&Config::slots(2, 8).writers(1).readers(1));
+    let new = || SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let (reader, writer) = (new(), new());
+    assert_eq!(reader.next_unread_slot(0).unwrap(), None);
+    let position = s.geometry().ring_len;
+    let sample = writer.reserve_slot(1).unwrap();
+    writer.commit_slot(sample, b"owed").unwrap();
+    let index_at = s.view().ring(WriterIndex::new(0).unwrap()).unwrap().index(position).at();
+    let second = new();
+    arm("load", index_at, 0, move || {
+        kill(writer);
+        second.reserve_slot(1).unwrap();
+        kill(second);
+    });
+    let _ = reader.next_unread_slot(0).unwrap();
+    let found = reader.next_unread_slot(0).unwrap().expect("still owed");
+    assert_eq!(found, sample);
+    reader.mark_read(found, 0).unwrap();
+    let third = new();
+    let both = [third.reserve_slot(1), third.reserve_slot(1)];
+    assert!(both.iter().all(Result::is_ok), "every slot is free again");
+}
+/// S3: what is committed while the slots of a lapped reader are looked over is not passed over for what was committed behind it.
+#[test]
+fn a_commit_behind_a_look_over_the_slots_hides_no_owed_sample() {
+    let s = hooked(&Config::slots(2, 8).writers(1).readers(1));
+    let new = || SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let reader = new();
+    assert_eq!(reader.next_unread_slot(0).unwrap(), None);
+    for _ in 0..=s.geometry().ring_len {
+        let short_lived = new();
+        short_lived.discard_slot(short_lived.reserve_slot(1).unwrap()).unwrap();
+        kill(short_lived);
+    }
+    let writer = new();
+    let second_at = s.view().slot(1).unwrap().unread().at();
+    let sent: &'static RefCell<Vec<SlotHandle>> = Box::leak(Box::default());
+    arm("load", second_at, 0, move || {
+        for bytes in [b"first", b"other"] {
+            let loan = writer.reserve_slot(1).unwrap();
+            writer.commit_slot(loan, bytes).unwrap();
+            sent.borrow_mut().push(loan);
+        }
+        std::mem::forget(writer);
+    });
+    let mut found = Vec::new();
+    for _ in 0..4 {
+        if let Some(handle) = reader.next_unread_slot(0).unwrap() {
+            found.push(handle);
+            reader.mark_read(handle, 0).unwrap();
+        }
+    }
+    assert_eq!((found.len(), &found), (2, &*sent.borrow()), "both, in order");
+}

@@ -1,16 +1,16 @@
 //! The reader's side of a face: which reader indices it uses, and where each is in each writer's stream.
 //!
-//! A cursor stands at the oldest position that may still be owed, and moves over what is marked, recycled or burnt, one position at a
-//! time by the writer's ring; only where the ring has been lapped are the slots looked over. So it is O(1) amortised when marks come
-//! in order.
+//! A cursor stands at the oldest position that may still be owed, and moves over what this reader marked one position at a time, by the
+//! writer's ring. Where the ring does not lead to an owed sample the slots are looked over: they are the truth. So it is O(1) amortised
+//! when marks come in order.
 //!
 //! | at the cursor | it concludes |
 //! |---|---|
 //! | the slot is known and holds it with my bit | this is the one, again |
 //! | the slot is known and does not | marked or recycled: next position |
-//! | ring tag = position | the slot is the ring's: look there |
+//! | ring tag = position, and its slot holds it with my bit | this is the one |
 //! | tag differs, head not beyond the position | nothing yet |
-//! | tag differs, head beyond it | lapped: the oldest owed in the slots; none: on to the head |
+//! | else (burnt, marked by another, lapped) | the oldest owed in the slots; none before the head: on to it |
 
 use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -21,11 +21,13 @@ use crate::layout::control::{STATE_CLEAN, STATE_MASK, STATE_SEEDS};
 use crate::memory::Memory;
 use crate::registry::{Claimed, clean};
 use crate::segment::{Segment, SlotsOs};
-use crate::slots::decide::owner_field;
+use crate::slots::decide::{owner_field, sweep_end};
 use crate::slots::view::SlotsView;
 
 /// How often an index that is just changing hands is tried again.
 const TRIES: u32 = 8;
+/// How often one call looks on after a cursor has moved.
+const LOOKS: u32 = 4;
 /// The slot of a position that was not looked up.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -244,39 +246,50 @@ fn locate<M: Memory>(view: &SlotsView<M>, writer: WriterIndex, position: u32) ->
 }
 
 /// The oldest owed sample of `writer`, at the cursor or after it.
+///
+/// Only a slot that was seen owed is passed over by what it holds now. What an entry of the ring leads to is not enough: the entry may
+/// have been written anew between its tag and its index.
 fn peek<M: Memory>(view: &SlotsView<M>, reader: ReaderIndex, writer: WriterIndex, cursor: &mut Cursor) -> Option<Owed> {
-    // Bounded: a ring's length of positions, each looked up and passed over. More come only with commits, and those move the generation.
-    for _ in 0..(u64::from(view.geometry().ring_len) + 2) * 4 {
+    // Bounded: each look but the last means that something was marked, committed or burnt during this call, and that moves the generation.
+    for _ in 0..LOOKS {
         if cursor.slot != UNKNOWN {
             if let Some(generation) = owed_at(view, reader, writer, *cursor) {
                 return Some((cursor.slot, generation));
             }
             *cursor = Cursor { position: cursor.position.wrapping_add(1), slot: UNKNOWN };
         }
-        match locate(view, writer, cursor.position) {
+        let end = match locate(view, writer, cursor.position) {
             Place::Nowhere => return None,
-            // A burnt position's index is none, so it is passed over at the next step.
-            Place::In(slot) if slot != UNKNOWN => cursor.slot = slot,
-            Place::In(_) => cursor.position = cursor.position.wrapping_add(1),
-            Place::Lapped(head) => *cursor = oldest(view, reader, writer).unwrap_or(Cursor { position: head, slot: UNKNOWN }),
-        }
+            Place::In(slot) => {
+                let here = Cursor { slot, ..*cursor };
+                if let Some(generation) = owed_at(view, reader, writer, here) {
+                    *cursor = here;
+                    return Some((slot, generation));
+                }
+                sweep_end(head_of(view, writer), cursor.position)
+            }
+            Place::Lapped(head) => head,
+        };
+        *cursor = oldest(view, reader, writer, end);
     }
     None
 }
 
-/// The oldest owed position of `writer` in the slots. O(slots).
+/// The oldest owed position of `writer` in the slots, or `end` if none before it is owed: what was published behind it may be in a slot
+/// that was looked at before. O(slots).
 #[cold]
-fn oldest<M: Memory>(view: &SlotsView<M>, reader: ReaderIndex, writer: WriterIndex) -> Option<Cursor> {
-    let mut oldest: Option<Cursor> = None;
+fn oldest<M: Memory>(view: &SlotsView<M>, reader: ReaderIndex, writer: WriterIndex, end: u32) -> Cursor {
+    let mut oldest = Cursor { position: end, slot: UNKNOWN };
     for slot in view.slots() {
         // ORDERING: Acquire, edge "publish"; my bit seen, the header counts.
         let mine = slot.unread().load(Acquire) & reader.bit() != 0;
         // ORDERING: Relaxed, both; carried by the Acquire above.
         if mine && slot.writer().load(Relaxed) == owner_field(writer.get()) {
             let position = slot.sequence().load(Relaxed);
-            let head = head_of(view, writer);
-            if oldest.is_none_or(|before| is_older(position, before.position, head)) {
-                oldest = Some(Cursor { position, slot: slot.index() });
+            // Loaded behind the header, so that nothing is ahead of it: neither the position nor the end.
+            let head = sweep_end(head_of(view, writer), end.wrapping_sub(1));
+            if is_older(position, oldest.position, head) {
+                oldest = Cursor { position, slot: slot.index() };
             }
         }
     }
