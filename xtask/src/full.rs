@@ -26,10 +26,11 @@ pub fn run(args: &Args) -> Outcome {
     );
     let mut failed = Vec::new();
     let soaked = soak::Args::rounds(args.rounds);
-    let steps: [(&str, &dyn Fn() -> Outcome); 5] = [
+    let steps: [(&str, &dyn Fn() -> Outcome); 6] = [
         ("instructions", &|| instructions::run(&instructions::Args {})),
         ("syscalls", &|| syscalls::run(&syscalls::Args::default())),
         ("soak", &|| soak::run(&soaked)),
+        ("soak --pause", &|| soak::run(&soak::Args::pause())),
         ("targets", &|| targets::run(&targets::Args {})),
         ("loom", &|| loom::run(&loom::Args::all())),
     ];

@@ -19,11 +19,11 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Kill -9 rounds: writers and readers in turn, at random instants; nothing may be lost, doubled, or stay held
+    /// Rounds of deaths, stops and restarts of real processes; nothing may be lost, doubled, torn, or stay held
     Soak(soak::Args),
     /// One side of a soak round (started by `soak`)
     #[command(hide = true)]
-    SoakVictim(soak::VictimArgs),
+    SoakParty(soak::PartyArgs),
     /// Count the system calls of a polling writer and reader: none per sample (needs strace)
     Syscalls(syscalls::Args),
     /// One side of `syscalls` (started by it)
@@ -42,7 +42,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let outcome = match Args::parse().command {
         Command::Soak(args) => soak::run(&args),
-        Command::SoakVictim(args) => soak::victim(&args),
+        Command::SoakParty(args) => soak::party(&args),
         Command::Syscalls(args) => syscalls::run(&args),
         Command::SyscallsPair(args) => syscalls::pair(&args),
         Command::Targets(args) => targets::run(&args),

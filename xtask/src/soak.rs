@@ -1,309 +1,143 @@
-//! Kill -9 rounds between real processes.
+//! Rounds of deaths, stops and restarts between real processes.
 //!
-//! Each round a writer or a reader (in turn) is killed at a random instant, while this process reads everything that is written
-//! and, in the reader's rounds, writes itself. After each death:
-//! every sample that the dead writer saw committed was delivered here, once and in order; and every slot can be loaned.
+//! In each round, drawn from a seed, several writers and readers and one or two recoverers work on one segment (32 parties in some rounds)
+//! under one of the three policies, while this process reads along. Some are killed at random instants (within attach and join, too), two at
+//! once, or while they recover others; some are stopped and go on, or are killed while stopped; some end well; others take their places.
+//! Then: every living reader got every sample from its join on, once, whole, in each writer's order (overwriting: what is missing was
+//! counted); no entry is in use, nobody is said to wait, and every slot can be loaned. Every eighth round an owner is killed instead, and
+//! its path taken over. At the end no object is left.
 
-use std::error::Error;
+mod board;
+mod cast;
+mod owners;
+mod party;
+mod pause;
+mod plan;
+mod round;
+mod sample;
+mod totals;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use memmap2::MmapRaw;
-use seqslot::{Config, LoanError, Reader, Segment, TakeError, Writer};
+pub use party::{PartyArgs, run as party};
 
 use crate::run::Outcome;
+use board::Board;
+use owners::Names;
+use plan::{Draw, Plan, Policy};
+use round::Arena;
+use totals::Totals;
 
-#[derive(clap::Args)]
+/// Slots of each segment.
+const SLOTS: u32 = 8;
+/// After so long something that does not come is taken for a hang.
+const HANG: Duration = Duration::from_secs(60);
+/// Owners are killed in one round of so many.
+const OWNER_ROUNDS: u32 = 8;
+
+#[derive(clap::Args, Clone)]
 pub struct Args {
-    /// Deaths
-    #[arg(long, default_value_t = 200)]
-    rounds: u32,
-    /// Slots of the segment
-    #[arg(long, default_value_t = 8)]
-    slots: u32,
-    /// Seed of the instants
+    /// Rounds; 200 if neither this nor --seconds is given
+    #[arg(long)]
+    rounds: Option<u32>,
+    /// Go on for so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Seed of the first round. A failure prints the seed of its round: with it and --rounds 1 that round is played again
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Append a line of totals to this file now and then, and go on counting, and drawing, from its last line
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// Rounds to a line of the log
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    log_every: u32,
+    /// Nothing of this: stop one reader for so many seconds (60 if not said), then see that it gets everything
+    #[arg(long, num_args = 0..=1, default_missing_value = "60", conflicts_with_all = ["rounds", "seconds", "log"])]
+    pause: Option<u64>,
 }
 
 impl Args {
     /// So many rounds, the rest as by default.
     pub fn rounds(rounds: u32) -> Self {
-        Self { rounds, slots: 8, seed: 1 }
-    }
-}
-
-#[derive(clap::Args)]
-pub struct VictimArgs {
-    path: PathBuf,
-    journal: PathBuf,
-    #[arg(long)]
-    reader: bool,
-    /// Which incarnation this is
-    round: u32,
-}
-
-/// Longest life of a victim after it is ready, in microseconds.
-const LIFE_US: u64 = 4_000;
-
-/// What a victim tells of itself outside the segment: a file of words that outlives it.
-struct Journal(MmapRaw);
-
-impl Journal {
-    fn open(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        file.set_len(4096)?;
-        Ok(Self(MmapRaw::map_raw(&file)?))
+        Self { rounds: Some(rounds), seconds: None, seed: 1, log: None, log_every: 100, pause: None }
     }
 
-    /// Word 0: ready. Word 1: commits begun. Word 2: commits that returned.
-    fn word(&self, index: usize) -> &std::sync::atomic::AtomicU32 {
-        assert!(index < 1024);
-        // SAFETY: inside the mapping of 4,096 bytes.
-        let word = unsafe { self.0.as_mut_ptr().cast::<std::sync::atomic::AtomicU32>().add(index) };
-        // SAFETY: mapped as long as `self`, aligned to 4, only ever accessed as this atomic, by both processes.
-        unsafe { &*word }
-    }
-
-    fn get(&self, index: usize) -> u32 {
-        self.word(index).load(std::sync::atomic::Ordering::Acquire)
-    }
-
-    fn set(&self, index: usize, value: u32) {
-        self.word(index).store(value, std::sync::atomic::Ordering::Release);
-    }
-}
-
-/// A sample of the soak: whose, which, and a word that depends on both.
-fn encode(round: u32, number: u32) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..4].copy_from_slice(&round.to_ne_bytes());
-    bytes[4..8].copy_from_slice(&number.to_ne_bytes());
-    bytes[8..].copy_from_slice(&(round.wrapping_mul(0x9E37_79B9) ^ number.wrapping_mul(0x85EB_CA6B)).to_ne_bytes());
-    bytes
-}
-
-fn decode(bytes: &[u8]) -> Result<(u32, u32), Box<dyn Error>> {
-    let word = |at: usize| bytes.get(at..at + 4).map(|part| u32::from_ne_bytes([part[0], part[1], part[2], part[3]]));
-    let (Some(round), Some(number)) = (word(0), word(4)) else { return Err(format!("a sample of {} bytes", bytes.len()).into()) };
-    if bytes == encode(round, number) { Ok((round, number)) } else { Err(format!("torn sample: {bytes:?}").into()) }
-}
-
-pub fn victim(args: &VictimArgs) -> Outcome {
-    let journal = Journal::open(&args.journal)?;
-    let segment = seqslot::attach(&args.path)?;
-    if args.reader {
-        let reader = segment.reader()?;
-        journal.set(0, 1);
-        loop {
-            let held = reader.take_timeout(Duration::from_millis(5));
-            if let Ok(sample) = &held {
-                decode(sample)?;
-                dwell(sample.sequence());
-            }
-        }
-    }
-    let writer = segment.writer()?;
-    journal.set(0, 1);
-    for number in 0.. {
-        let mut loan = loop {
-            match writer.loan_timeout(Duration::from_millis(200)) {
-                Ok(loan) => break loan,
-                Err(LoanError::TimedOut) => {}
-                Err(error) => return Err(error.into()),
-            }
-        };
-        loan[..12].copy_from_slice(&encode(args.round, number));
-        dwell(number);
-        journal.set(1, number + 1);
-        loan.commit_len(12)?;
-        journal.set(2, number + 1);
-    }
-    Ok("never ends".into())
-}
-
-/// Stays inside a loan or a sample now and then, so that deaths there are not rare.
-fn dwell(number: u32) {
-    if number.is_multiple_of(4) {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_micros(30) {
-            std::hint::spin_loop();
-        }
-    }
-}
-
-/// What this process has seen of the stream of one incarnation.
-#[derive(Default)]
-struct Seen {
-    round: u32,
-    next: u32,
-}
-
-impl Seen {
-    fn accept(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
-        let (round, number) = decode(bytes)?;
-        if round != self.round {
-            return Err(format!("a sample of round {round} in round {}", self.round).into());
-        }
-        if number != self.next {
-            return Err(format!(
-                "round {round}: sample {number} came where {} was due: {}",
-                self.next,
-                if number < self.next { "doubled" } else { "lost" }
-            )
-            .into());
-        }
-        self.next += 1;
-        Ok(())
-    }
-}
-
-struct Bench<'s> {
-    segment: &'s Segment,
-    reader: Reader<'s>,
-    writer: Writer<'s>,
-    slots: u32,
-    folder: &'s Path,
-}
-
-impl Bench<'_> {
-    fn start(&self, round: u32, is_reader: bool) -> Result<(Child, Journal), Box<dyn Error>> {
-        let file = self.folder.join("journal");
-        let _ = std::fs::remove_file(&file);
-        let journal = Journal::open(&file)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("soak-victim").arg(self.folder.join("segment.flink")).arg(&file).arg(round.to_string());
-        if is_reader {
-            command.arg("--reader");
-        }
-        let mut child = command.stdin(Stdio::null()).spawn()?;
-        let start = Instant::now();
-        while journal.get(0) == 0 {
-            if let Some(status) = child.try_wait()? {
-                return Err(format!("round {round}: the victim ended by itself with {status}").into());
-            }
-            if start.elapsed() > Duration::from_secs(30) {
-                return Err(format!("round {round}: the victim is not ready after 30 s").into());
-            }
-            std::thread::yield_now();
-        }
-        Ok((child, journal))
-    }
-
-    /// Takes whatever is there.
-    fn drain(&self, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
-        loop {
-            match self.reader.take() {
-                Ok(Some(sample)) => seen.accept(&sample)?,
-                Ok(None) | Err(TakeError::WriterDied) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn kill_writer(&self, round: u32, life: Duration) -> Result<u32, Box<dyn Error>> {
-        let (mut child, journal) = self.start(round, false)?;
-        let mut seen = Seen { round, next: 0 };
-        let start = Instant::now();
-        while start.elapsed() < life {
-            self.drain(&mut seen)?;
-        }
-        child.kill()?;
-        child.wait()?;
-        self.segment.recover()?;
-        self.drain(&mut seen)?;
-        let (begun, returned) = (journal.get(1), journal.get(2));
-        if seen.next < returned || seen.next > begun {
-            return Err(format!("round {round}: {} samples came of {returned} committed and {begun} begun", seen.next).into());
-        }
-        Ok(seen.next)
-    }
-
-    fn kill_reader(&self, round: u32, life: Duration) -> Result<u32, Box<dyn Error>> {
-        let (mut child, _journal) = self.start(round, true)?;
-        let mut seen = Seen { round, next: 0 };
-        let start = Instant::now();
-        let mut number = 0;
-        let mut killed = false;
-        // A little on behind the death: the writer must find by itself that the slots of the dead are free.
-        let mut after = 4 * self.slots;
-        while after > 0 {
-            if !killed && start.elapsed() >= life {
-                child.kill()?;
-                child.wait()?;
-                killed = true;
-            }
-            after -= u32::from(killed);
-            match self.writer.loan_timeout(Duration::from_millis(500)) {
-                Ok(mut loan) => {
-                    loan[..12].copy_from_slice(&encode(round, number));
-                    loan.commit_len(12)?;
-                    number += 1;
-                }
-                Err(error) if killed => return Err(format!("round {round}: after the reader's death: {error}").into()),
-                Err(LoanError::TimedOut) => {}
-                Err(error) => return Err(error.into()),
-            }
-            self.drain(&mut seen)?;
-        }
-        if seen.next != number {
-            return Err(format!("round {round}: {} samples came of {number}", seen.next).into());
-        }
-        Ok(number)
-    }
-
-    /// Every slot can be loaned at the same time.
-    fn check_slots(&self, round: u32) -> Result<(), Box<dyn Error>> {
-        let loans: Vec<_> = std::iter::from_fn(|| self.writer.loan().ok()).take(self.slots as usize).collect();
-        if loans.len() == self.slots as usize {
-            Ok(())
-        } else {
-            Err(format!("round {round}: {} of {} slots can be loaned", loans.len(), self.slots).into())
-        }
+    /// One reader stopped for a minute.
+    pub fn pause() -> Self {
+        Self { pause: Some(60), ..Self::rounds(0) }
     }
 }
 
 pub fn run(args: &Args) -> Outcome {
     let folder = std::env::temp_dir().join(format!("seqslot-soak-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let outcome = rounds(args, &folder);
+    let outcome = match args.pause {
+        Some(seconds) => pause::run(seconds, &folder),
+        None => soak(args, &folder),
+    };
     std::fs::remove_dir_all(&folder)?;
-    outcome.map_err(|error| format!("{error} (seed {})", args.seed).into())
+    outcome
 }
 
-fn rounds(args: &Args, folder: &Path) -> Outcome {
-    let segment = seqslot::create(folder.join("segment.flink"), &Config::slots(u64::from(args.slots), 64).writers(2).readers(2))?;
-    let bench = Bench { segment: &segment, reader: segment.reader()?, writer: segment.writer()?, slots: args.slots, folder };
-    let mut state = args.seed;
-    let (mut writers, mut readers, mut samples) = (0, 0, 0_u64);
-    let start = Instant::now();
-    for round in 0..args.rounds {
-        // Knuth's MMIX generator; the high bits count.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let life = Duration::from_micros((state >> 33) % LIFE_US);
-        samples += u64::from(if round % 2 == 0 {
-            writers += 1;
-            bench.kill_writer(round, life)?
-        } else {
-            readers += 1;
-            bench.kill_reader(round, life)?
-        });
-        bench.check_slots(round)?;
-        if round % 100 == 99 {
-            eprintln!("{} of {} rounds, {:.0} s", round + 1, args.rounds, start.elapsed().as_secs_f64());
+fn soak(args: &Args, folder: &Path) -> Outcome {
+    let resumed = args.log.as_deref().map(Totals::resume).transpose()?.flatten();
+    let mut totals = match resumed {
+        Some(totals) => {
+            eprintln!("going on after {} rounds, seed {}", totals.rounds, totals.seed);
+            totals
+        }
+        None => Totals { seed: args.seed, state: args.seed, ..Totals::default() },
+    };
+    let (rounds, seconds) = (args.rounds.or(args.seconds.is_none().then_some(200)), args.seconds);
+    let (seconds_before, start) = (totals.seconds, Instant::now());
+    let mut names = Names::default();
+    let arenas = (Arena::create(folder.join("plain.flink"), Policy::Block)?, Arena::create(folder.join("over.flink"), Policy::Overwrite)?);
+    ["plain.flink", "over.flink"].iter().for_each(|name| names.note(&folder.join(name)));
+    let mut played = 0;
+    while rounds.is_none_or(|rounds| played < rounds) && seconds.is_none_or(|seconds| start.elapsed().as_secs() < seconds) {
+        let mut draw = Draw(totals.state);
+        one(&mut draw, &arenas, folder, &mut names, &mut totals)
+            .map_err(|error| format!("round {}: {error} (again: --seed {} --rounds 1)", totals.rounds, totals.state))?;
+        totals.state = draw.0;
+        totals.rounds += 1;
+        played += 1;
+        totals.seconds = seconds_before + start.elapsed().as_secs();
+        if let Some(log) = args.log.as_deref().filter(|_| totals.rounds.is_multiple_of(args.log_every)) {
+            totals.append(log)?;
+        }
+        if played.is_multiple_of(100) {
+            eprintln!("{played} rounds, {:.0} s", start.elapsed().as_secs_f64());
         }
     }
-    let stats = segment.stats();
-    if stats.recovered_writers != writers || stats.recovered_readers < readers {
-        return Err(format!(
-            "{writers} writers and {readers} readers were killed, {} and {} recovered",
-            stats.recovered_writers, stats.recovered_readers
-        )
-        .into());
+    drop(arenas);
+    let left: Vec<_> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.file_name()).filter(|name| name != "board").collect();
+    if !left.is_empty() {
+        return Err(format!("left behind: {left:?}").into());
     }
-    Ok(format!(
-        "{} rounds: {writers} writers and {readers} readers killed, {samples} samples, none lost or doubled, {} loans taken back, every slot usable after each",
-        args.rounds, stats.recovered_slots
-    ))
+    names.check_gone()?;
+    if let Some(log) = &args.log {
+        totals.append(log)?;
+    }
+    Ok(totals.closing())
+}
+
+/// One round, of the one kind or the other.
+fn one(
+    draw: &mut Draw,
+    (plain, over): &(Arena, Arena),
+    folder: &Path,
+    names: &mut Names,
+    totals: &mut Totals,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let board_file = folder.join("board");
+    let board = Board::create(&board_file)?;
+    let (number, files) = (totals.rounds, (&board, board_file.as_path()));
+    if draw.below(OWNER_ROUNDS) == 0 {
+        return owners::play(&folder.join("owned.flink"), draw, number, files, names, totals);
+    }
+    let plan = Plan::draw(draw);
+    let arena = if plan.policy == Policy::Overwrite { over } else { plain };
+    round::play(arena, &plan, number, files, totals).map_err(|error| format!("{error}; {plan:?}").into())
 }
