@@ -35,18 +35,21 @@ pub unsafe trait Memory: Clone {
     ///
     /// # Safety
     /// 1. `at` is a multiple of 4. 2. `at + 4 <= self.len()`. 3. The memory is still mapped.
+    #[cfg_attr(loom, track_caller)]
     unsafe fn load(&self, at: usize, order: Ordering) -> u32;
 
     /// Stores to the word at byte offset `at`.
     ///
     /// # Safety
     /// As for [`load`](Self::load), and 4. the memory is mapped writable.
+    #[cfg_attr(loom, track_caller)]
     unsafe fn store(&self, at: usize, value: u32, order: Ordering);
 
     /// A store with Release, then a full fence (see [`fence_full`](Self::fence_full)), in one step where the machine has one.
     ///
     /// # Safety
     /// As for [`store`](Self::store).
+    #[cfg_attr(loom, track_caller)]
     unsafe fn store_fenced(&self, at: usize, value: u32) {
         // SAFETY: the caller's duties are those of `store`.
         // ORDERING: Release, as this method's documentation promises; each caller names its edge.
@@ -55,21 +58,25 @@ pub unsafe trait Memory: Clone {
     }
 
     /// A fence of Acquire or Release kind.
+    #[cfg_attr(loom, track_caller)]
     fn fence(&self, order: Ordering);
 
     /// A sequentially consistent fence: no load after it is done before a store before it.
+    #[cfg_attr(loom, track_caller)]
     fn fence_full(&self);
 
     /// Copies shared words into private bytes; the bytes may be torn if somebody writes meanwhile, the access is not a race.
     ///
     /// # Safety
     /// 1. `at` is a multiple of 4. 2. `at + into.len()` rounded up to 4 is at most `self.len()`. 3. The memory is still mapped.
+    #[cfg_attr(loom, track_caller)]
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]);
 
     /// Copies private bytes into shared words; the last word is filled up with zeros.
     ///
     /// # Safety
     /// As for [`copy_out`](Self::copy_out), and 4. the memory is mapped writable.
+    #[cfg_attr(loom, track_caller)]
     unsafe fn copy_in(&self, at: usize, from: &[u8]);
 
     /// Pointer for reading the payload range at `at`, whose writer has finished.
@@ -106,6 +113,7 @@ pub unsafe trait MemoryCas: Memory {
     ///
     /// # Safety
     /// As for [`Memory::store`].
+    #[cfg_attr(loom, track_caller)]
     unsafe fn compare_exchange(
         &self,
         at: usize,
@@ -119,24 +127,28 @@ pub unsafe trait MemoryCas: Memory {
     ///
     /// # Safety
     /// As for [`Memory::store`].
+    #[cfg_attr(loom, track_caller)]
     unsafe fn fetch_add(&self, at: usize, value: u32, order: Ordering) -> u32;
 
     /// Sets bits and returns the previous value.
     ///
     /// # Safety
     /// As for [`Memory::store`].
+    #[cfg_attr(loom, track_caller)]
     unsafe fn fetch_or(&self, at: usize, bits: u32, order: Ordering) -> u32;
 
     /// Keeps only `bits` and returns the previous value.
     ///
     /// # Safety
     /// As for [`Memory::store`].
+    #[cfg_attr(loom, track_caller)]
     unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32;
 
     /// `fetch_and` with Release whose result is not needed, then a full fence, in one step where the machine has one.
     ///
     /// # Safety
     /// As for [`Memory::store`].
+    #[cfg_attr(loom, track_caller)]
     unsafe fn and_fenced(&self, at: usize, bits: u32) {
         // SAFETY: the caller's duties are those of `fetch_and`.
         // ORDERING: Release, as this method's documentation promises; each caller names its edge.

@@ -115,6 +115,7 @@ impl<'m, M: Memory> Word<'m, M> {
 
     /// Loads it.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub fn load(&self, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 3.
         unsafe { self.memory.load(self.at, order) }
@@ -122,6 +123,7 @@ impl<'m, M: Memory> Word<'m, M> {
 
     /// Stores to it.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub(crate) fn store(&self, value: u32, order: Ordering) {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.store(self.at, value, order) }
@@ -129,6 +131,7 @@ impl<'m, M: Memory> Word<'m, M> {
 
     /// Stores with Release, then a full fence.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub(crate) fn store_fenced(&self, value: u32) {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.store_fenced(self.at, value) }
@@ -181,6 +184,7 @@ impl Region<'_> {
 impl<M: MemoryCas> Word<'_, M> {
     /// Compare and exchange (strong); `Err` has the value found.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub(crate) fn compare_exchange(&self, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.compare_exchange(self.at, current, new, success, failure) }
@@ -188,6 +192,7 @@ impl<M: MemoryCas> Word<'_, M> {
 
     /// Adds, wrapping; returns the previous value.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.fetch_add(self.at, value, order) }
@@ -195,6 +200,7 @@ impl<M: MemoryCas> Word<'_, M> {
 
     /// Sets bits; returns the previous value.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub(crate) fn fetch_or(&self, bits: u32, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.fetch_or(self.at, bits, order) }
@@ -202,6 +208,7 @@ impl<M: MemoryCas> Word<'_, M> {
 
     /// Keeps only `bits`; returns the previous value.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub(crate) fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.fetch_and(self.at, bits, order) }
@@ -209,6 +216,7 @@ impl<M: MemoryCas> Word<'_, M> {
 
     /// Keeps only `bits` with Release, then a full fence.
     #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
     pub(crate) fn and_fenced(&self, bits: u32) {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.and_fenced(self.at, bits) }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, capture, root};
-use crate::{instructions, loom, soak, syscalls, targets};
+use crate::{instructions, loom, mutants, soak, syscalls, targets};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,6 +33,7 @@ pub fn run(args: &Args) -> Outcome {
         ("soak --pause", &|| soak::run(&soak::Args::pause())),
         ("targets", &|| targets::run(&targets::Args {})),
         ("loom", &|| loom::run(&loom::Args::all())),
+        ("mutants", &|| mutants::run(&mutants::Args::all())),
     ];
     for (name, step) in steps {
         eprintln!("== {name}");

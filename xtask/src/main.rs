@@ -3,6 +3,7 @@
 mod full;
 mod instructions;
 mod loom;
+mod mutants;
 mod run;
 mod soak;
 mod syscalls;
@@ -35,6 +36,8 @@ enum Command {
     Instructions(instructions::Args),
     /// Run the loom models over the protocol's code, and their mutations
     Loom(loom::Args),
+    /// Weaken every ordering above Relaxed and every fence of the core, one at a time: a loom model must fail
+    Mutants(mutants::Args),
     /// Run all of the above at full length, and keep what they say in docs/proof
     Full(full::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> std::process::ExitCode {
         Command::Targets(args) => targets::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Loom(args) => loom::run(&args),
+        Command::Mutants(args) => mutants::run(&args),
         Command::Full(args) => full::run(&args),
     };
     match outcome {

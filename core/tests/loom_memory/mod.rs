@@ -4,6 +4,9 @@
 //! words (immutable or not of interest: the head), and payload ranges. Anything else that the code touches is a panic that names the offset.
 #![allow(dead_code, reason = "each model uses its part")]
 
+pub mod site;
+
+use std::panic::Location;
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
@@ -111,27 +114,33 @@ impl LoomMemory {
     }
 }
 
-// SAFETY: 1. and 3. one modelled atomic access a word. 2. the default `store_fenced`, and loom's SeqCst fence. 4. pointers into boxes that
-// live as long as the memory.
+// SAFETY: 1. and 3. one modelled atomic access a word, of the ordering asked for unless `site` weakens it on purpose. 2. the default
+// `store_fenced`, and loom's SeqCst fence. 4. pointers into boxes that live as long as the memory.
 unsafe impl Memory for LoomMemory {
     fn len(&self) -> usize {
         self.shared.words.len() * 4
     }
 
     unsafe fn load(&self, at: usize, order: Ordering) -> u32 {
+        let order = site::order(Location::caller(), order);
         self.word(at).map_or_else(|plain| plain.load(order), |word| word.load(order))
     }
 
     unsafe fn store(&self, at: usize, value: u32, order: Ordering) {
+        let order = site::order(Location::caller(), order);
         self.word(at).map_or_else(|plain| plain.store(value, order), |word| word.store(value, order));
     }
 
     fn fence(&self, order: Ordering) {
-        modelled::fence(order);
+        if site::is_fenced(Location::caller()) {
+            modelled::fence(order);
+        }
     }
 
     fn fence_full(&self) {
-        modelled::fence(Ordering::SeqCst);
+        if site::is_fenced(Location::caller()) {
+            modelled::fence(Ordering::SeqCst);
+        }
     }
 
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
@@ -169,6 +178,7 @@ unsafe impl Memory for LoomMemory {
 // SAFETY: each is one modelled read-modify-write; `and_fenced` is the default one.
 unsafe impl MemoryCas for LoomMemory {
     unsafe fn compare_exchange(&self, at: usize, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
+        let (success, failure) = site::orders(Location::caller(), success, failure);
         match self.word(at) {
             Ok(word) => word.compare_exchange(current, new, success, failure),
             Err(plain) => plain.compare_exchange(current, new, success, failure),
@@ -176,14 +186,17 @@ unsafe impl MemoryCas for LoomMemory {
     }
 
     unsafe fn fetch_add(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        let order = site::order(Location::caller(), order);
         self.word(at).map_or_else(|plain| plain.fetch_add(value, order), |word| word.fetch_add(value, order))
     }
 
     unsafe fn fetch_or(&self, at: usize, bits: u32, order: Ordering) -> u32 {
+        let order = site::order(Location::caller(), order);
         self.word(at).map_or_else(|plain| plain.fetch_or(bits, order), |word| word.fetch_or(bits, order))
     }
 
     unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32 {
+        let order = site::order(Location::caller(), order);
         self.word(at).map_or_else(|plain| plain.fetch_and(bits, order), |word| word.fetch_and(bits, order))
     }
 }

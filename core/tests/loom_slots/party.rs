@@ -109,23 +109,51 @@ impl Party {
     }
 
     /// A read-modify-write, weakened or lost where that is staged.
-    fn rmw(&self, at: usize, op: Op, order: Ordering, change: impl Fn(u32) -> u32, whole: impl Fn(&LoomMemory, Ordering) -> u32) -> u32 {
+    #[track_caller]
+    fn rmw(&self, at: usize, op: Op, order: Ordering, change: Change) -> u32 {
         let memory = &self.shared.memory;
         let found = self.effect(at, op, order);
-        // SAFETY: the memory checks the offset.
-        let before = || unsafe { memory.load(at, Ordering::Relaxed) };
         if !self.is_alive_for(at) || matches!(found, Some(Effect::Left)) {
-            return before();
+            // SAFETY: the memory checks the offset.
+            return unsafe { memory.load(at, Ordering::Relaxed) };
         }
-        match found {
-            Some(Effect::Relaxed) => whole(memory, Ordering::Relaxed),
+        let order = match found {
+            Some(Effect::Relaxed) => Ordering::Relaxed,
             Some(Effect::Torn) => {
-                let value = before();
                 // SAFETY: the memory checks the offset.
-                unsafe { memory.store(at, change(value), order) };
-                value
+                let value = unsafe { memory.load(at, Ordering::Relaxed) };
+                // SAFETY: the memory checks the offset.
+                unsafe { memory.store(at, change.of(value), order) };
+                return value;
             }
-            _ => whole(memory, order),
+            _ => order,
+        };
+        // No closures: the memory is told which line of the core asks.
+        match change {
+            // SAFETY: the memory checks the offset.
+            Change::Add(value) => unsafe { memory.fetch_add(at, value, order) },
+            // SAFETY: the memory checks the offset.
+            Change::Or(bits) => unsafe { memory.fetch_or(at, bits, order) },
+            // SAFETY: the memory checks the offset.
+            Change::And(bits) => unsafe { memory.fetch_and(at, bits, order) },
+        }
+    }
+}
+
+/// What a read-modify-write makes of a word.
+#[derive(Clone, Copy)]
+enum Change {
+    Add(u32),
+    Or(u32),
+    And(u32),
+}
+
+impl Change {
+    fn of(self, before: u32) -> u32 {
+        match self {
+            Self::Add(value) => before.wrapping_add(value),
+            Self::Or(bits) => before | bits,
+            Self::And(bits) => before & bits,
         }
     }
 }
@@ -249,29 +277,22 @@ unsafe impl MemoryCas for Party {
     }
 
     unsafe fn fetch_add(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        // SAFETY: the caller's duties.
-        self.rmw(at, Op::Add, order, |before| before.wrapping_add(value), |memory, order| unsafe { memory.fetch_add(at, value, order) })
+        self.rmw(at, Op::Add, order, Change::Add(value))
     }
 
     unsafe fn fetch_or(&self, at: usize, bits: u32, order: Ordering) -> u32 {
         if self.kind(at) == Kind::ReaderWaiters {
             self.registered.store(true, Plainly);
         }
-        // SAFETY: the caller's duties.
-        self.rmw(at, Op::Or, order, |before| before | bits, |memory, order| unsafe { memory.fetch_or(at, bits, order) })
+        self.rmw(at, Op::Or, order, Change::Or(bits))
     }
 
     unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32 {
-        // SAFETY: the caller's duties.
-        self.rmw(at, Op::And, order, |before| before & bits, |memory, order| unsafe { memory.fetch_and(at, bits, order) })
+        self.rmw(at, Op::And, order, Change::And(bits))
     }
 
     unsafe fn and_fenced(&self, at: usize, bits: u32) {
-        let whole = |memory: &LoomMemory, order| {
-            // SAFETY: the caller's duties.
-            unsafe { memory.fetch_and(at, bits, order) }
-        };
-        self.rmw(at, Op::AndFenced, Ordering::Release, |before| before & bits, whole);
+        self.rmw(at, Op::AndFenced, Ordering::Release, Change::And(bits));
         if !matches!(effect(self.name, self.kind(at), Op::AndFenced, Ordering::Release), Some(Effect::NoFence)) {
             self.shared.memory.fence_full();
         }
