@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Outcome {
     );
     let mut failed = Vec::new();
     let soaked = soak::Args::rounds(args.rounds);
-    let steps: [(&str, &dyn Fn() -> Outcome); 6] = [
+    let steps: &[(&str, &dyn Fn() -> Outcome)] = &[
         ("instructions", &|| instructions::run(&instructions::Args {})),
         ("syscalls", &|| syscalls::run(&syscalls::Args::default())),
         ("soak", &|| soak::run(&soaked)),
@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> Outcome {
         ("loom", &|| loom::run(&loom::Args::all())),
         ("mutants", &|| mutants::run(&mutants::Args::all())),
     ];
-    for (name, step) in steps {
+    for &(name, step) in steps {
         eprintln!("== {name}");
         let start = Instant::now();
         let (verdict, line) = match step() {
