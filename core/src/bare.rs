@@ -47,7 +47,9 @@ impl<'r> Bare<'r> {
     }
 }
 
-impl<'r> Os for Bare<'r> {
+// SAFETY: 1. the bytes are whoever made the region promised (`Region::new` 2): at most one segment is made in them, so they are handed out
+// for one, until it is ready.
+unsafe impl<'r> Os for Bare<'r> {
     type Name = ();
     type Mapping = Region<'r>;
 

@@ -40,7 +40,7 @@ pub use region::*;
 pub use snapshot::*;
 
 portable_atomic::cfg_has_atomic_cas! {
-#[allow(unsafe_code, reason = "implements the unsafe trait Mapping")]
+#[allow(unsafe_code, reason = "implements the unsafe traits Mapping and Os")]
 mod bare;
 mod batch;
 mod config;

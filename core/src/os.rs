@@ -116,7 +116,37 @@ pub type MemoryOf<O> = <<O as Os>::Mapping as Mapping>::Memory;
 /// 6. A wait returns soon after a wake of the same word whose mask shares a bit with its own, if the word was changed before the wake.
 /// 7. A wait returns at the latest when `timeout` is over, whatever signals and spurious wake-ups come; zero does not sleep.
 /// 8. `now` never goes back and goes on while processes sleep.
-pub trait Os: Clone {
+///
+/// # Safety
+///
+/// Clause 1 carries the soundness of whatever is laid out in a new object: each mapping that `create` gives is of an object that it made
+/// for this call, all zero, mapped writable, and in nobody else's hands (what opens its name meanwhile finds no head). An object given
+/// out twice would be laid out twice, and one slot be lent to two.
+///
+/// So a platform over another one is `unsafe` to write, too:
+///
+/// ```compile_fail,E0200
+/// # use core::time::Duration;
+/// # use seqslot_core::*;
+/// #[derive(Clone)]
+/// struct Mine<O>(O);
+/// impl<O: Os> Os for Mine<O> {
+///     type Name = O::Name;
+///     type Mapping = O::Mapping;
+///     fn create(&self, name: &O::Name, spec: ObjectSpec) -> Result<Created<O::Mapping, ClaimOf<O>>, CreateFault> {
+///         let owner = self.0.create(name, spec)?.owner;
+///         Ok(Created { mapping: self.0.open(name, Access::ReadWrite).unwrap(), owner }) // is it new? whose is it?
+///     }
+/// #   fn open(&self, name: &O::Name, access: Access) -> Result<O::Mapping, OpenFault> { self.0.open(name, access) }
+/// #   fn wait(&self, word: &AtomicU32, expected: u32, mask: u32, timeout: Duration) -> Woken { Woken::Perhaps }
+/// #   fn wake(&self, word: &AtomicU32, mask: u32) {}
+/// #   fn sleep(&self, time: Duration) {}
+/// #   fn now(&self) -> Duration { Duration::ZERO }
+/// #   fn process(&self) -> Process { Process::default() }
+///     // and so on
+/// }
+/// ```
+pub unsafe trait Os: Clone {
     /// What names an object: a path, a string.
     type Name: ?Sized;
     /// A mapped object.

@@ -106,7 +106,8 @@ thread_local! {
 #[derive(Clone)]
 struct Hooked(Bare<'static>);
 
-impl Os for Hooked {
+// SAFETY: 1. passed on.
+unsafe impl Os for Hooked {
     type Name = ();
     type Mapping = Region<'static>;
     fn create(&self, name: &(), spec: ObjectSpec) -> Result<Created<Region<'static>, BareClaim<'static>>, CreateFault> {

@@ -131,7 +131,7 @@ unsafe impl Mapping for HookMap {
 }
 #[derive(Clone, Debug)]
 struct HookOs(Bare<'static>, Region<'static>);
-impl Os for HookOs {
+unsafe impl Os for HookOs {
     type Name = ();
     type Mapping = HookMap;
     fn create(&self, n: &(), s: ObjectSpec) -> Result<Created<HookMap, BareClaim<'static>>, CreateFault> {

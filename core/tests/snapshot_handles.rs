@@ -95,7 +95,8 @@ unsafe impl Mapping for Mapped {
     }
 }
 
-impl Os for Machine {
+// SAFETY: 1. each object is allocated, zeroed, for its call.
+unsafe impl Os for Machine {
     type Name = str;
     type Mapping = Mapped;
 

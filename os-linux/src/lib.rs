@@ -36,6 +36,7 @@ pub mod liveness;
 #[allow(unsafe_code, reason = "memfd_create and seals")]
 pub mod memfd;
 mod object;
+#[allow(unsafe_code, reason = "implements the unsafe trait Os")]
 mod os;
 pub mod process;
 #[allow(unsafe_code, reason = "the futex system call")]

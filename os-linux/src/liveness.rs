@@ -20,7 +20,9 @@ use crate::object::reopen;
 #[derive(Debug)]
 pub struct OfdLocks;
 
-impl Locking for OfdLocks {
+// SAFETY: 1. a claim opens the object anew, and an OFD lock belongs to the description. 2. `is_claimed` asks through the object's own
+// descriptor, which nothing is locked through. The kernel keeps write locks of one byte apart.
+unsafe impl Locking for OfdLocks {
     fn try_lock_file(file: BorrowedFd<'_>, path: &str) -> Result<bool, OsError> {
         set(file, &request(libc::F_WRLCK, 0, 0), path)
     }

@@ -97,27 +97,26 @@ impl Linux {
         let access = allowed(fd.as_fd(), seals)?;
         // A description of our own, so that tests see the claims of whoever else has the one that was passed.
         let object = Object::nameless(reopen_descriptor(fd.as_fd(), access).map_err(OpenFault::Os)?, access);
-        let map = object.map().map_err(OpenFault::Os)?.ok_or(OpenFault::NotASegment)?;
-        Ok(PosixMapping::new(object, map))
+        PosixMapping::of(object).map_err(OpenFault::Os)?.ok_or(OpenFault::NotASegment)
     }
 }
 
 fn make(name: &str, spec: ObjectSpec, seals: i32) -> Result<Created<Mapping, Claim>, OsError> {
     let object = Object::nameless(memfd_create(name)?, Access::ReadWrite);
     object.resize(spec)?;
-    let Some(map) = object.map()? else {
+    let Some(mapping) = PosixMapping::of(object)? else {
         return Err(OsError::new("mmap", libc::EINVAL, name));
     };
-    let Some(owner) = OfdLocks::claim(&object, Lock::OWNER)? else {
+    let Some(owner) = OfdLocks::claim(mapping.object(), Lock::OWNER)? else {
         // Nobody else has the descriptor yet.
         return Err(OsError::new("fcntl(F_OFD_SETLK)", libc::EAGAIN, name));
     };
     // After mapping: the seal against writing would refuse it.
     // SAFETY: an open descriptor and a number.
-    if unsafe { libc::fcntl(object.as_fd().as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
+    if unsafe { libc::fcntl(mapping.as_fd().as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
         return Err(last_failure("fcntl(F_ADD_SEALS)", name));
     }
-    Ok(Created { mapping: PosixMapping::new(object, map), owner })
+    Ok(Created { mapping, owner })
 }
 
 fn memfd_create(name: &str) -> Result<OwnedFd, OsError> {

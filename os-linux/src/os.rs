@@ -72,7 +72,8 @@ impl Linux {
     }
 }
 
-impl Os for Linux {
+// SAFETY: 1. `named::create` makes an object of a name that was drawn at random, exclusively (`O_EXCL`), for each call.
+unsafe impl Os for Linux {
     type Name = Path;
     type Mapping = Mapping;
 

@@ -19,7 +19,7 @@ fn dir(tag: &str) -> PathBuf {
 thread_local! { static AFTER_OPEN: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) }; }
 #[derive(Clone, Copy)]
 struct H(Linux);
-impl Os for H {
+unsafe impl Os for H {
     type Name = Path;
     type Mapping = M;
     fn create(&self, n: &Path, s: ObjectSpec) -> Result<Created<M, C>, CreateFault> {

@@ -23,6 +23,7 @@ pub mod clock;
 #[allow(unsafe_code, reason = "flock")]
 pub mod liveness;
 mod object;
+#[allow(unsafe_code, reason = "implements the unsafe trait Os")]
 mod os;
 #[allow(unsafe_code, reason = "proc_pidinfo")]
 pub mod process;

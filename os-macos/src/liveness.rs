@@ -24,7 +24,9 @@ const TRIES: u32 = 100;
 #[derive(Debug)]
 pub struct FileLocks;
 
-impl Locking for FileLocks {
+// SAFETY: 1. a claim opens its lock file anew, and a `flock` belongs to the description. 2. so does a test. The kernel keeps exclusive
+// locks of one file apart, and a claim counts only while the file has its name.
+unsafe impl Locking for FileLocks {
     fn try_lock_file(file: BorrowedFd<'_>, path: &str) -> Result<bool, OsError> {
         flock(file, libc::LOCK_EX | libc::LOCK_NB, path)
     }

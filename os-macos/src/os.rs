@@ -41,7 +41,8 @@ impl MacOs {
     }
 }
 
-impl Os for MacOs {
+// SAFETY: 1. `named::create` makes an object of a name that was drawn at random, exclusively (`O_EXCL`), for each call.
+unsafe impl Os for MacOs {
     type Name = Path;
     type Mapping = Mapping;
 

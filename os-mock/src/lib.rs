@@ -66,6 +66,7 @@ mod liveness;
 mod memory;
 #[allow(unsafe_code, reason = "implements the unsafe trait Mapping")]
 mod object;
+#[allow(unsafe_code, reason = "implements the unsafe trait Os")]
 mod os;
 mod process;
 mod schedule;

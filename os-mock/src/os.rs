@@ -152,7 +152,8 @@ impl MockOs {
     }
 }
 
-impl Os for MockOs {
+// SAFETY: 1. `create` allocates zeroed memory for each call.
+unsafe impl Os for MockOs {
     type Name = str;
     type Mapping = MockMapping;
 

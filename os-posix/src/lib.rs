@@ -31,6 +31,7 @@ mod call;
 mod flink;
 #[allow(unsafe_code, reason = "pthread_atfork, the wiped page, descriptors in a table")]
 pub mod fork;
+#[allow(unsafe_code, reason = "declares the unsafe trait Locking")]
 pub mod locking;
 #[allow(unsafe_code, reason = "mmap and munmap")]
 pub mod map;

@@ -15,7 +15,12 @@ use crate::object::Object;
 /// 1. Locks belong to an open file description, and each claim has one of its own, so that two claims of one process exclude each other
 ///    and closing some other descriptor lets go of nothing.
 /// 2. Tests go through a description that holds no lock, so that claims of the same process are seen.
-pub trait Locking: Debug + 'static {
+///
+/// # Safety
+///
+/// Both duties are kept, and of all claims of one lock of one object at most one is out at any time:
+/// [`PosixMapping`](crate::PosixMapping) answers for it to whoever lends out slots.
+pub unsafe trait Locking: Debug + 'static {
     /// Tries to lock a whole file (a flink, opened for writing), without waiting; false if somebody has it.
     ///
     /// # Errors

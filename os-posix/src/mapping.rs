@@ -21,9 +21,16 @@ pub struct PosixMapping<L: Locking> {
 }
 
 impl<L: Locking> PosixMapping<L> {
-    /// Puts a mapping and its object together.
-    #[must_use]
-    pub fn new(object: Object, map: Map) -> Self {
+    /// Maps an object whole; `None` for an empty one.
+    ///
+    /// # Errors
+    /// The system call that failed.
+    pub fn of(object: Object) -> Result<Option<Self>, OsError> {
+        Ok(object.map()?.map(|map| Self::new(object, map)))
+    }
+
+    /// Puts an object and the mapping made of it together: of another's, the locks would guard nothing.
+    pub(crate) fn new(object: Object, map: Map) -> Self {
         Self { map, object, token: Token::current(), _locking: PhantomData }
     }
 

@@ -136,8 +136,7 @@ pub fn inspect<L: Locking>(path: &Path) -> Result<PosixMapping<L>, OpenFault> {
 }
 
 fn mapped<L: Locking>(object: Object) -> Result<PosixMapping<L>, OpenFault> {
-    let map = object.map().map_err(OpenFault::Os)?.ok_or(OpenFault::NotFound)?;
-    Ok(PosixMapping::new(object, map))
+    PosixMapping::of(object).map_err(OpenFault::Os)?.ok_or(OpenFault::NotFound)
 }
 
 fn find(path: &Path, access: Access) -> Result<(ObjectName, Object), OpenFault> {

@@ -101,11 +101,11 @@ fn raw(path: &Path, label: String) -> Result<Look, Failure> {
     let file = File::open(path).map_err(|error| Failure::io(&label, &error))?;
     let object = Object::nameless(OwnedFd::from(file), Access::ReadOnly);
     let refused = |error: seqslot::OsError| Failure::of(error.cause(), &label, &error).next(fail::os_advice(&error));
-    let Some(map) = object.map().map_err(refused)? else {
+    let Some(mapping) = PosixMapping::of(object).map_err(refused)? else {
         let failure = Failure::new(Kind::Corruption, format!("{label}: an empty file, not a segment"));
         return Err(failure.next("give the path that the writer was given"));
     };
-    Ok(Look { mapping: PosixMapping::new(object, map), object: None, label })
+    Ok(Look { mapping, object: None, label })
 }
 
 /// What the first bytes say, where they are not ours but known.

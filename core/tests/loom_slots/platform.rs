@@ -24,7 +24,8 @@ impl Party {
     }
 }
 
-impl Os for Party {
+// SAFETY: 1. a world has one object, given out once: with the lock of its owner, which nothing lets go of.
+unsafe impl Os for Party {
     type Name = ();
     type Mapping = Self;
 
