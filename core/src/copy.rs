@@ -3,7 +3,7 @@
 //! In the memory model the shared side is a row of 32-bit atomics accessed Relaxed. On x86-64 and AArch64 the same guarantee for each
 //! aligned word is had from wider moves in assembly (`docs/adr/0002-payload-access-width.md` has the argument and the figures);
 //! everywhere else the loop over atomics is what runs. Wide moves may overlap, so that a word is moved twice: it is the same word,
-//! and whoever reads it meanwhile asks the protocol whether it counts.
+//! and whoever reads it meanwhile asks the protocol whether it counts. `--cfg seqslot_no_asm` takes the loop everywhere.
 
 use portable_atomic::{AtomicU32, Ordering};
 
@@ -90,7 +90,7 @@ unsafe fn shared_word<'a>(base: *const AtomicU32, at: usize) -> &'a AtomicU32 {
     unsafe { &*address }
 }
 
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(seqslot_no_asm)))]
 mod wide {
     //! SSE2 up to 128 bytes, AVX where the processor has it, string moves for long copies.
 
@@ -309,7 +309,7 @@ mod wide {
     }
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(seqslot_no_asm)))]
 mod wide {
     //! Pairs of 64-bit registers, whose halves are single accesses where the address is a multiple of 8.
 
@@ -358,7 +358,7 @@ mod wide {
     }
 }
 
-#[cfg(not(any(all(target_arch = "x86_64", target_feature = "sse2"), target_arch = "aarch64")))]
+#[cfg(any(seqslot_no_asm, not(any(all(target_arch = "x86_64", target_feature = "sse2"), target_arch = "aarch64"))))]
 mod wide {
     //! Nothing wider than the words.
 
@@ -412,7 +412,7 @@ mod tests {
         }
     }
 
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(seqslot_no_asm)))]
     #[test]
     fn each_way_of_this_processor_copies_the_same() {
         for way in wide::each_way() {

@@ -3,6 +3,9 @@
 //! Everything above this module speaks of 32-bit words and payload ranges at byte offsets. [`Memory`] is the one
 //! trait between the protocol and the bytes, so that the same protocol code runs over real memory ([`Raw`]), over a
 //! model checker's words, and over a mock that dies on cue.
+//!
+//! `--cfg seqslot_no_asm` (in `RUSTFLAGS`) leaves out all assembly, here and in `copy`: what is left is what every other architecture
+//! runs, and what a sanitizer can see (`cargo xtask tsan`).
 
 use core::ptr::NonNull;
 
@@ -232,7 +235,7 @@ unsafe impl Memory for Raw {
     }
 
     #[inline(always)]
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(seqslot_no_asm)))]
     unsafe fn store_fenced(&self, at: usize, value: u32) {
         // SAFETY: the caller's duties are those of `word`.
         let word = unsafe { self.word(at) };
@@ -318,7 +321,7 @@ unsafe impl MemoryCas for Raw {
     }
 
     #[inline(always)]
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(seqslot_no_asm)))]
     unsafe fn and_fenced(&self, at: usize, bits: u32) {
         // SAFETY: the caller's duties are those of `word`.
         let word = unsafe { self.word(at) };
