@@ -46,7 +46,7 @@
 //! - [`Schedule`] runs steps of several processes in an order that a seed decides.
 //! - [`World::on_wait`] runs others while a process waits; [`World::plan`] plans faults; [`MockOs::fork`] forks.
 //! - [`World::on_event`] is called before every shared access: the seam for a scheduler that switches there.
-//! - [`conformance`] is the suite for any platform.
+//! - [`conformance`] is the suite for any platform; [`stress`] are threads on one segment, for any platform too.
 //!
 //! # Determinism
 //!
@@ -70,6 +70,8 @@ mod object;
 mod os;
 mod process;
 mod schedule;
+#[allow(unsafe_code, reason = "fills and reads payloads in place")]
+pub mod stress;
 mod trace;
 mod wait;
 mod world;
