@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, capture, root};
-use crate::{instructions, loom, mutants, soak, syscalls, targets};
+use crate::{coverage, instructions, loom, mutants, sanitize, soak, syscalls, targets};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -34,6 +34,9 @@ pub fn run(args: &Args) -> Outcome {
         ("targets", &|| targets::run(&targets::Args {})),
         ("loom", &|| loom::run(&loom::Args::all())),
         ("mutants", &|| mutants::run(&mutants::Args::all())),
+        ("tsan", &|| sanitize::thread(&sanitize::ThreadArgs::full())),
+        ("asan", &|| sanitize::address(&sanitize::AddressArgs::full())),
+        ("coverage", &|| coverage::run(&coverage::Args::quiet())),
     ];
     for &(name, step) in steps {
         eprintln!("== {name}");

@@ -1,10 +1,12 @@
 //! Developers' commands: `cargo xtask --help`. Each ends in one line that counts what it did, and fails loudly.
 
+mod coverage;
 mod full;
 mod instructions;
 mod loom;
 mod mutants;
 mod run;
+mod sanitize;
 mod soak;
 mod syscalls;
 mod targets;
@@ -38,6 +40,12 @@ enum Command {
     Loom(loom::Args),
     /// Weaken every ordering above Relaxed and every fence of the core, one at a time: a loom model must fail
     Mutants(mutants::Args),
+    /// Run the tests under ThreadSanitizer, without assembly (needs the distribution's rustc with its sources, and clang)
+    Tsan(sanitize::ThreadArgs),
+    /// Run the tests under AddressSanitizer (needs a nightly toolchain)
+    Asan(sanitize::AddressArgs),
+    /// Line coverage of the core by all tests that run its code; fails under 95 % (needs llvm-22)
+    Coverage(coverage::Args),
     /// Run all of the above at full length, and keep what they say in docs/proof
     Full(full::Args),
 }
@@ -52,6 +60,9 @@ fn main() -> std::process::ExitCode {
         Command::Instructions(args) => instructions::run(&args),
         Command::Loom(args) => loom::run(&args),
         Command::Mutants(args) => mutants::run(&args),
+        Command::Tsan(args) => sanitize::thread(&args),
+        Command::Asan(args) => sanitize::address(&args),
+        Command::Coverage(args) => coverage::run(&args),
         Command::Full(args) => full::run(&args),
     };
     match outcome {

@@ -38,6 +38,35 @@ pub fn capture(command: &mut Command) -> Result<(String, String), Box<dyn Error>
     if output.status.success() { Ok((out, err)) } else { Err(format!("{command:?} ended with {}\n{out}{err}", output.status).into()) }
 }
 
+/// What `cargo test` did.
+pub struct Ran {
+    /// Test binaries that ran to their end.
+    pub binaries: u32,
+    /// Tests that passed.
+    pub passed: u32,
+}
+
+/// Runs `cargo test`, its output passed through, and counts.
+pub fn tests(command: &mut Command) -> Result<Ran, Box<dyn Error>> {
+    use std::io::BufRead;
+    let started = command.stdout(std::process::Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
+    let mut ran = Ran { binaries: 0, passed: 0 };
+    for line in std::io::BufReader::new(child.stdout.take().ok_or("no output")?).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        println!("{line}");
+        if let Some(rest) = line.strip_prefix("test result: ok. ") {
+            ran.binaries += 1;
+            ran.passed += rest.split(' ').next().and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("{command:?} ended with {status}").into());
+    }
+    if ran.passed == 0 { Err("no test ran".into()) } else { Ok(ran) }
+}
+
 /// Refuses with advice where a program is missing.
 pub fn need(program: &str, package: &str) -> Result<(), Box<dyn Error>> {
     let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()));

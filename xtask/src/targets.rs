@@ -49,7 +49,7 @@ pub fn run(_args: &Args) -> Outcome {
 }
 
 /// The distribution's cargo with its own compiler, whatever toolchain runs this.
-fn distribution_cargo() -> Command {
+pub fn distribution_cargo() -> Command {
     let mut command = Command::new("/usr/bin/cargo");
     command.current_dir(root());
     for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {

@@ -1,0 +1,139 @@
+//! The tests under ThreadSanitizer and AddressSanitizer.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::run::{Outcome, Ran, cargo, need, target_dir, tests};
+use crate::targets::distribution_cargo;
+
+/// Packages whose tests run: what touches shared memory.
+pub const PACKAGES: [&str; 4] = ["seqslot-core", "seqslot-os-mock", "seqslot-os-linux", "seqslot"];
+/// What the distribution must have installed for ThreadSanitizer.
+const THREAD_PACKAGES: &str = "rustc-web cargo-web rust-web-src rust-web-llvm llvm-22 clang libclang-rt-22-dev";
+/// Where the run-time library of the compiler's LLVM version is.
+const RESOURCES: &str = "/usr/lib/llvm-22/lib/clang/22";
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+#[derive(clap::Args)]
+pub struct ThreadArgs {
+    /// Milliseconds of each stress scenario
+    #[arg(long, default_value_t = 3000)]
+    stress_ms: u32,
+}
+
+impl ThreadArgs {
+    /// At full length.
+    pub fn full() -> Self {
+        Self { stress_ms: 10_000 }
+    }
+}
+
+#[derive(clap::Args)]
+pub struct AddressArgs {
+    /// Milliseconds of each stress scenario
+    #[arg(long, default_value_t = 1000)]
+    stress_ms: u32,
+    /// Without the tests of whole families of interleavings, and with short stress: what CI has time for
+    #[arg(long)]
+    small: bool,
+}
+
+impl AddressArgs {
+    /// At full length.
+    pub fn full() -> Self {
+        Self { stress_ms: 3000, small: false }
+    }
+}
+
+/// All tests of [`PACKAGES`] under ThreadSanitizer with an instrumented standard library, assembly left out, and before that the core's
+/// tests once without assembly and without the tool.
+pub fn thread(args: &ThreadArgs) -> Outcome {
+    for tool in ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/bin/clang", RESOURCES] {
+        if !Path::new(tool).exists() {
+            return Err(format!("{tool} is missing; install {THREAD_PACKAGES}").into());
+        }
+    }
+    let start = Instant::now();
+    let portable = without_assembly()?;
+    let reports = Reports::new("tsan")?;
+    let mut command = distribution_cargo();
+    command.env("CARGO_TARGET_DIR", target_dir().join("tsan")).env(
+        "RUSTFLAGS",
+        format!(
+            "--cfg seqslot_no_asm -Zsanitizer=thread -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=thread \
+             -Clink-arg=-resource-dir={RESOURCES}"
+        ),
+    );
+    // Some tests ask for more memory than there is, and want to be refused.
+    command.env("TSAN_OPTIONS", format!("allocator_may_return_null=1 {}", reports.option()));
+    command.env("SEQSLOT_STRESS_MS", args.stress_ms.to_string());
+    command.args(["test", "-Zbuild-std", "--target", HOST, "--lib", "--tests", "--no-fail-fast"]);
+    PACKAGES.iter().for_each(|package| _ = command.args(["-p", package]));
+    let ran = reports.judge(tests(&mut command))?;
+    Ok(format!(
+        "ThreadSanitizer: {} test binaries, {} tests, no report, {} s; without assembly {} tests of the core",
+        ran.binaries,
+        ran.passed,
+        start.elapsed().as_secs(),
+        portable.passed
+    ))
+}
+
+/// The core's tests over the code of every other architecture.
+fn without_assembly() -> Result<Ran, Box<dyn Error>> {
+    let mut command = cargo();
+    command.env("RUSTFLAGS", "--cfg seqslot_no_asm").env("CARGO_TARGET_DIR", target_dir().join("no-asm"));
+    tests(command.args(["test", "-p", "seqslot-core", "--lib", "--tests"]))
+}
+
+/// All tests of [`PACKAGES`] under AddressSanitizer, assembly and all.
+pub fn address(args: &AddressArgs) -> Outcome {
+    need("rustup", "rustup, with a nightly toolchain")?;
+    let start = Instant::now();
+    let reports = Reports::new("asan")?;
+    let mut command = cargo();
+    for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
+        command.env_remove(variable);
+    }
+    command.env("CARGO_TARGET_DIR", target_dir().join("asan")).env("RUSTFLAGS", "-Zsanitizer=address");
+    command.env("ASAN_OPTIONS", format!("allocator_may_return_null=1 detect_leaks=0 {}", reports.option()));
+    command.env("SEQSLOT_STRESS_MS", if args.small { 200 } else { args.stress_ms }.to_string());
+    command.args(["+nightly", "test", "--target", HOST, "--lib", "--tests", "--no-fail-fast"]);
+    PACKAGES.iter().for_each(|package| _ = command.args(["-p", package]));
+    let ran = reports.judge(tests(&mut command))?;
+    Ok(format!("AddressSanitizer: {} test binaries, {} tests, no report, {} s", ran.binaries, ran.passed, start.elapsed().as_secs()))
+}
+
+/// A folder that the tool's run-time library writes its reports to, a file for each process: also those of children, whose exit code a
+/// test may not look at.
+struct Reports(PathBuf);
+
+impl Reports {
+    fn new(tool: &str) -> Result<Self, Box<dyn Error>> {
+        let folder = target_dir().join(tool).join("reports");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    fn option(&self) -> String {
+        format!("log_path={}", self.0.join("report").display())
+    }
+
+    /// Fails with the reports, if there are any.
+    fn judge(&self, ran: Result<Ran, Box<dyn Error>>) -> Result<Ran, Box<dyn Error>> {
+        let mut found = 0;
+        for report in std::fs::read_dir(&self.0)? {
+            println!("{}", String::from_utf8_lossy(&std::fs::read(report?.path())?));
+            found += 1;
+        }
+        match (ran, found) {
+            (Ok(ran), 0) => Ok(ran),
+            (Ok(_), _) => Err(format!("{found} processes with reports, see {}", self.0.display()).into()),
+            (Err(error), _) => Err(format!("{found} processes with reports, see {}; {error}", self.0.display()).into()),
+        }
+    }
+}
