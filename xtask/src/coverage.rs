@@ -46,8 +46,15 @@ pub fn run(args: &Args) -> Outcome {
     let (listed, _) = capture(instrumented(&folder, &profiles).args(["--no-run", "--message-format=json"]))?;
     let binaries = executables(&listed)?;
     let ran = tests(&mut instrumented(&folder, &profiles))?;
-    let exported = export(&folder, &profiles, &binaries)?;
-    let mut lines = of_core(&exported)?;
+    let mut lines = Lines::new();
+    let merged = merge(&folder, &profiles)?;
+    // One at a time: a function that one binary has and never calls hides what others did with it.
+    for binary in &binaries {
+        of_core(&export(&merged, binary)?, &mut lines)?;
+    }
+    if lines.is_empty() {
+        return Err("no line of the core in what was exported".into());
+    }
     for (file, lines) in &mut lines {
         without_tests(&std::fs::read_to_string(file)?, lines);
     }
@@ -90,8 +97,8 @@ fn executables(messages: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     if found.is_empty() { Err("cargo names no test binary".into()) } else { Ok(found) }
 }
 
-/// Merges the profiles and gives the line counts in LCOV's format.
-fn export(folder: &Path, profiles: &Path, binaries: &[PathBuf]) -> Result<String, Box<dyn Error>> {
+/// One profile of them all.
+fn merge(folder: &Path, profiles: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let (list, merged) = (folder.join("profiles.txt"), folder.join("merged.profdata"));
     let mut names = String::new();
     for profile in std::fs::read_dir(profiles)? {
@@ -102,29 +109,32 @@ fn export(folder: &Path, profiles: &Path, binaries: &[PathBuf]) -> Result<String
         }
     }
     std::fs::write(&list, names)?;
-    // A process that was killed may leave half a profile: those are told, and left out.
+    // One that was killed may leave half a profile: those are left out.
     let mut merge = Command::new(TOOLS[0]);
-    merge.args(["merge", "--sparse", "--failure-mode=all", "-o"]).arg(&merged).arg("-f").arg(&list);
-    capture(&mut merge)?;
-    let mut export = Command::new(TOOLS[1]);
-    export.args(["export", "--format=lcov", "--instr-profile"]).arg(&merged).arg(&binaries[0]);
-    binaries[1..].iter().for_each(|binary| _ = export.arg("-object").arg(binary));
-    Ok(capture(&mut export)?.0)
+    capture(merge.args(["merge", "--sparse", "--failure-mode=all", "-o"]).arg(&merged).arg("-f").arg(&list))?;
+    Ok(merged)
 }
 
-/// The counts of the core's files.
-fn of_core(lcov: &str) -> Result<Lines, Box<dyn Error>> {
+/// What the profile says of one binary, in LCOV's format.
+fn export(merged: &Path, binary: &Path) -> Result<String, Box<dyn Error>> {
+    let mut export = Command::new(TOOLS[1]);
+    Ok(capture(export.args(["export", "--format=lcov", "--instr-profile"]).arg(merged).arg(binary))?.0)
+}
+
+/// Adds the counts of the core's files.
+fn of_core(lcov: &str, lines: &mut Lines) -> Result<(), Box<dyn Error>> {
     let sources = root().join("core/src");
-    let (mut lines, mut file) = (Lines::new(), None);
+    let mut file = None;
     for line in lcov.lines() {
         if let Some(path) = line.strip_prefix("SF:") {
             file = Path::new(path).starts_with(&sources).then(|| PathBuf::from(path));
         } else if let (Some(file), Some(data)) = (&file, line.strip_prefix("DA:")) {
             let (number, count) = data.split_once(',').ok_or("a line of another format")?;
-            *lines.entry(file.clone()).or_default().entry(number.parse()?).or_default() += count.parse::<u64>()?;
+            let sum = lines.entry(file.clone()).or_default().entry(number.parse()?).or_default();
+            *sum = sum.saturating_add(count.parse()?);
         }
     }
-    if lines.is_empty() { Err("no line of the core in what was exported".into()) } else { Ok(lines) }
+    Ok(())
 }
 
 /// Takes out what is only there for tests: from each `#[cfg(test)]` to the end of its item.
