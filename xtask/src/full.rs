@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, capture, root};
-use crate::{coverage, instructions, loom, mutants, sanitize, soak, syscalls, targets};
+use crate::{coverage, fuzz, instructions, loom, mutants, sanitize, soak, syscalls, targets};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,6 +33,7 @@ pub fn run(args: &Args) -> Outcome {
         ("soak --pause", &|| soak::run(&soak::Args::pause())),
         ("targets", &|| targets::run(&targets::Args {})),
         ("loom", &|| loom::run(&loom::Args::all())),
+        ("fuzz", &|| fuzz::run(&fuzz::Args::default())),
         ("mutants", &|| mutants::run(&mutants::Args::all())),
         ("tsan", &|| sanitize::thread(&sanitize::ThreadArgs::full())),
         ("asan", &|| sanitize::address(&sanitize::AddressArgs::full())),

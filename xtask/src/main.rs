@@ -2,6 +2,7 @@
 
 mod coverage;
 mod full;
+mod fuzz;
 mod instructions;
 mod loom;
 mod mutants;
@@ -46,6 +47,8 @@ enum Command {
     Asan(sanitize::AddressArgs),
     /// Line coverage of the core by all tests that run its code; fails under 95 % (needs llvm-22)
     Coverage(coverage::Args),
+    /// Hostile bytes: fuzz the targets under AddressSanitizer, replay the kept inputs, let an adversary write over segments in use
+    Fuzz(fuzz::Args),
     /// Run all of the above at full length, and keep what they say in docs/proof
     Full(full::Args),
 }
@@ -63,6 +66,7 @@ fn main() -> std::process::ExitCode {
         Command::Tsan(args) => sanitize::thread(&args),
         Command::Asan(args) => sanitize::address(&args),
         Command::Coverage(args) => coverage::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Full(args) => full::run(&args),
     };
     match outcome {

@@ -1,0 +1,77 @@
+//! Writes the first inputs of the fuzz targets: golden segments, as the library lays them out. `cargo run -p seqslot-hostile --example golden -- fuzz/corpus`
+
+use std::path::{Path, PathBuf};
+
+use seqslot_core::{Config, Segment, SnapshotConfig, SnapshotWriter};
+use seqslot_hostile::{HostileOs, World};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let corpus = std::env::args_os().nth(1).map(PathBuf::from).ok_or("give the corpus's folder")?;
+    for (name, _) in seqslot_hostile::TARGETS {
+        std::fs::create_dir_all(corpus.join(name))?;
+    }
+    let write = |target: &str, name: &str, bytes: &[u8]| std::fs::write(corpus.join(target).join(name), bytes);
+    for (name, config) in [
+        ("golden-slots-small", Config::slots(2, 8).writers(1).readers(1)),
+        ("golden-slots", Config::slots(5, 32).writers(2).readers(3)),
+        ("golden-slots-overwrite", Config::slots(4, 16).writers(1).readers(2).overwrite()),
+    ] {
+        write("attach", name, &slots(&config)?)?;
+    }
+    for (name, config) in
+        [("golden-snapshot", SnapshotConfig::bytes(24)), ("golden-snapshot-of-four", SnapshotConfig::bytes(5).buffers(4).always_wake(true))]
+    {
+        write("attach", name, &snapshot(config)?)?;
+    }
+    for (name, byte) in [("structured-slots", 1_u8), ("structured-snapshot", 2)] {
+        let bytes: Vec<u8> = std::iter::once(byte).chain((0..=255).map(|n: u8| n.wrapping_mul(37))).collect();
+        write("attach", name, &bytes)?;
+    }
+    write("operations", "some", &(0..=255).map(|n: u8| n.wrapping_mul(73)).collect::<Vec<_>>())?;
+    write("clockbound", "golden", &clockbound())?;
+    for (name, contents) in [("ours", &b"/seqslot-0123456789abcdef"[..]), ("theirs", b"/shmem_F749159A8917D0D5"), ("none", b"not a name\n")]
+    {
+        let mut bytes = vec![6];
+        bytes.extend(b"frames");
+        bytes.extend(contents);
+        write("flink", name, &bytes)?;
+    }
+    println!("golden inputs in {}", Path::new(&corpus).display());
+    Ok(())
+}
+
+/// A region behind the byte that says that it is one.
+fn raw(world: &World) -> Vec<u8> {
+    std::iter::once(0).chain(world.bytes()).collect()
+}
+
+fn slots(config: &Config) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let world = World::new(config.len()?);
+    let segment = Segment::create(HostileOs::new(&world), &(), config)?;
+    let (reader, writer) = (segment.reader()?, segment.writer()?);
+    writer.send(b"one")?;
+    writer.send(b"two")?;
+    let held = reader.take()?;
+    let loan = writer.try_loan();
+    // As it is in the midst of all that.
+    let bytes = raw(&world);
+    drop((held, loan));
+    Ok(bytes)
+}
+
+fn snapshot(config: SnapshotConfig) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let world = World::new(4096);
+    let mut writer = SnapshotWriter::<_, [u8]>::create(HostileOs::new(&world), &(), config)?;
+    let len = seqslot_core::SnapshotReader::<_, [u8]>::attach(HostileOs::new(&world), &())?.value_len();
+    for value in 1..=3 {
+        writer.publish_bytes(&vec![value; len])?;
+    }
+    Ok(raw(&world))
+}
+
+/// As the target reads it: a header of generation 2, no forgeries, a payload of zeros, and at the end what `arbitrary` takes lengths from.
+fn clockbound() -> Vec<u8> {
+    let mut bytes = vec![1, 2, 0, 0, 80];
+    bytes.extend([0; 64]);
+    bytes
+}
