@@ -20,6 +20,7 @@ extern crate std;
 pub mod clockbound;
 #[allow(unsafe_code, reason = "moves bytes between private and shared memory")]
 mod copy;
+mod deadline;
 mod error;
 mod index;
 pub mod layout;
@@ -44,7 +45,6 @@ portable_atomic::cfg_has_atomic_cas! {
 mod bare;
 mod batch;
 mod config;
-mod deadline;
 #[allow(unsafe_code, reason = "declares an unsafe function")]
 mod evict;
 #[allow(unsafe_code, reason = "payloads in place")]

@@ -9,6 +9,7 @@ use portable_atomic::Ordering;
 use super::pen::{Lens, check_type};
 use super::value::{SnapshotCache, SnapshotValue};
 use super::view::SnapshotView;
+use crate::deadline::Deadline;
 use crate::error::{AttachError, SnapshotError};
 use crate::layout::control::ENTRY_PID;
 use crate::os::{Access, Lock, Mapping, MemoryOf, Os, Woken};
@@ -250,29 +251,24 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotReader<O, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_newer(&self, timeout: Duration) -> bool {
-        let start = self.os.now();
-        let (mut slept, mut step) = (Duration::ZERO, SLEEP_MIN);
+        let mut deadline = Deadline::new(&self.os, timeout);
+        let mut step = SLEEP_MIN;
         loop {
             let latest = self.lens.view.latest();
             if latest != self.lens.seen {
                 return true;
             }
-            // Where no clock runs, what was asked for counts as slept.
-            let elapsed = self.os.now().saturating_sub(start);
-            let spent = if elapsed.is_zero() { slept } else { elapsed };
-            let Some(left) = timeout.checked_sub(spent).filter(|left| !left.is_zero()) else {
-                return false;
-            };
-            if self.lens.view.geometry().always_wake {
-                let slice = left.min(SLICE);
-                let woken = self.os.wait(self.lens.view.latest_low().futex(), latest as u32, u32::MAX, slice);
-                slept += if woken == Woken::TimedOut { slice } else { Duration::ZERO };
+            let always_wake = self.lens.view.geometry().always_wake;
+            let Some(slice) = deadline.next(if always_wake { SLICE } else { step }) else { return false };
+            let woken = if always_wake {
+                self.os.wait(self.lens.view.latest_low().futex(), latest as u32, u32::MAX, slice)
             } else {
-                let nap = left.min(step);
-                self.os.sleep(nap);
-                slept += nap;
+                self.os.sleep(slice);
                 step = (step * 2).min(SLEEP_MAX);
-            }
+                Woken::TimedOut
+            };
+            // Every return counts, also where no clock runs: whoever wakes in vain does not keep it here.
+            deadline.account(&self.os, slice, woken);
         }
     }
 }
