@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::*;
-use seqslot_core::{Access, Lock, Mapping as _, ObjectSpec, OpenFault, Os};
+use seqslot_core::{Access, CreateFault, Lock, Mapping as _, ObjectSpec, OpenFault, Os};
 use seqslot_os_linux::Mapping;
 
 /// One test at a time: a child that one forks would have copies of what another holds.
@@ -248,6 +248,12 @@ fn more_claims_than_the_table_holds_are_an_error_that_says_so() {
         assert!(claims.len() <= seqslot_os_posix::fork::CLAIMS_MAX);
     };
     assert_eq!((error.call(), error.errno()), ("table of claims", libc::EMFILE));
+    let names = || std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    let before = names();
+    let Err(CreateFault::Os(error)) = OS.create(&path.with_file_name("other.flink"), SPEC) else {
+        panic!("a claim more than the table holds")
+    };
+    assert_eq!((error.call(), names()), ("table of claims", before), "no draft is left");
     drop(claims);
     assert!(made.mapping.claim(Lock::reader(0), &WORD).unwrap().is_some());
 }

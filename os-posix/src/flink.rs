@@ -92,7 +92,7 @@ pub(crate) struct Locked {
 impl Locked {
     /// Whether the path still names the file that was locked.
     pub(crate) fn is_current(&self, place: &Place) -> Result<bool, OsError> {
-        is_named(&self.lock, place.path(), place.text())
+        is_named(self.lock.metadata(), place.path(), place.text())
     }
 
     /// Removes the flink, if it is still the one that was locked.
@@ -104,9 +104,9 @@ impl Locked {
     }
 }
 
-/// Whether `path` names the file behind `lock`.
-fn is_named(lock: &Claim, path: &std::path::Path, label: &str) -> Result<bool, OsError> {
-    let held = lock.metadata().map_err(|e| failed("fstat", &e, label))?;
+/// Whether `path` names the file that `held` is about.
+fn is_named(held: std::io::Result<fs::Metadata>, path: &std::path::Path, label: &str) -> Result<bool, OsError> {
+    let held = held.map_err(|e| failed("fstat", &e, label))?;
     match fs::symlink_metadata(path) {
         Ok(now) => Ok((now.dev(), now.ino()) == (held.dev(), held.ino())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -120,16 +120,6 @@ pub(crate) struct Draft<L: Locking> {
     path: PathBuf,
     locked: Option<Locked>,
     _locking: PhantomData<L>,
-}
-
-/// Removes a file that was just made, should something fail before its draft can.
-struct RemoveOnDrop<'a>(&'a std::path::Path);
-
-impl Drop for RemoveOnDrop<'_> {
-    fn drop(&mut self) {
-        // The error that is under way is what matters.
-        let _ = fs::remove_file(self.0);
-    }
 }
 
 /// How drafting ended without a draft.
@@ -166,17 +156,22 @@ impl<L: Locking> Draft<L> {
                 }
                 Err(error) => return Err(failed("open", &error, label).into()),
             };
-            let armed = RemoveOnDrop(&path);
             let written = file.write_all(name.text().as_bytes()).map_err(|e| failed("write", &e, label));
             let written = written.and_then(|()| set_mode(&file, mode(group), label));
-            let lock = Claim::keep(file.into(), L::unlock, label)?;
-            if !L::try_lock_file(lock.as_fd(), label)? || !is_named(&lock, &path, label)? {
-                // Taken for a dead one's, between the opening and the lock: the path is another's by now.
-                core::mem::forget(armed);
+            // Until it is locked, others take it for a dead one's, remove it, and put theirs at the path. So nothing is removed here
+            // before the lock is had: where no lock can be had, the next create removes what this one leaves.
+            if !L::try_lock_file(file.as_fd(), label)? || !is_named(file.metadata(), &path, label)? {
                 continue;
             }
+            let lock = match Claim::keep_or_return(file.into(), L::unlock, label) {
+                Ok(lock) => lock,
+                Err((_locked, error)) => {
+                    // The first error is the one to tell.
+                    let _ = fs::remove_file(&path);
+                    return Err(error.into());
+                }
+            };
             // From here on the draft itself removes it.
-            core::mem::forget(armed);
             let draft = Self { path: path.clone(), locked: Some(Locked { lock, name: name.clone() }), _locking: PhantomData };
             // An error here drops the draft, which removes it.
             written?;
@@ -198,7 +193,7 @@ impl<L: Locking> Draft<L> {
         if !L::try_lock_file(lock.as_fd(), label)? {
             return Err(DraftFault::Busy);
         }
-        if is_named(&lock, path, label)? {
+        if is_named(lock.metadata(), path, label)? {
             fs::remove_file(path).map_err(|e| failed("unlink", &e, label))?;
         }
         Ok(())
@@ -233,5 +228,51 @@ impl<L: Locking> Drop for Draft<L> {
         if self.locked.is_some() {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(unsafe_code, reason = "a way to lock that never gives a lock")]
+mod tests {
+    use std::os::fd::BorrowedFd;
+
+    use seqslot_core::Lock;
+
+    use super::*;
+    use crate::object::Object;
+
+    /// What happens to a draft between its opening and its lock.
+    #[derive(Debug)]
+    struct Robbed;
+
+    // SAFETY: no lock is ever given, no claim ever made.
+    unsafe impl Locking for Robbed {
+        /// Another process takes the draft for a dead one's, removes it, and puts its own at the path; then no lock is to be had.
+        fn try_lock_file(_file: BorrowedFd<'_>, path: &str) -> Result<bool, OsError> {
+            fs::remove_file(path).unwrap();
+            fs::write(path, SUCCESSOR).unwrap();
+            Err(OsError::new("fcntl(F_OFD_SETLK)", libc::ENOLCK, path))
+        }
+
+        fn unlock(_file: BorrowedFd<'_>) {}
+
+        fn claim(_object: &Object, _lock: Lock) -> Result<Option<Claim>, OsError> {
+            Ok(None)
+        }
+
+        fn is_claimed(_object: &Object, _lock: Lock) -> Result<bool, OsError> {
+            Ok(false)
+        }
+    }
+
+    const SUCCESSOR: &str = "/seqslot-0123456789abcdef";
+
+    #[test]
+    fn a_draft_that_could_not_be_locked_is_left_for_it_may_be_anothers() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(&dir.path().join("s.flink")).unwrap();
+        let fault = Draft::<Robbed>::write(&place, &ObjectName::random(), false).err();
+        assert!(matches!(fault, Some(DraftFault::Os(error)) if error.errno() == libc::ENOLCK));
+        assert_eq!(fs::read_to_string(place.beside("seqslot-new")).ok().as_deref(), Some(SUCCESSOR));
     }
 }

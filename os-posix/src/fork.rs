@@ -222,7 +222,7 @@ impl Claim {
                 std::thread::yield_now();
                 continue;
             };
-            let claim = Self::entered(open()?, token, unlock, label)?;
+            let claim = Self::entered(open()?, token, unlock, label).map_err(|(_, error)| error)?;
             // ORDERING: SeqCst fence, edge "table"; partner: the one in `before`.
             fence(Ordering::SeqCst);
             if STARTED.load(Ordering::Relaxed) == forks {
@@ -237,13 +237,18 @@ impl Claim {
     /// # Errors
     /// EMFILE if this process has [`CLAIMS_MAX`] claims.
     pub fn keep(fd: OwnedFd, unlock: fn(BorrowedFd<'_>), label: &str) -> Result<Self, OsError> {
+        Self::keep_or_return(fd, unlock, label).map_err(|(_, error)| error)
+    }
+
+    /// As [`keep`](Self::keep); the descriptor comes back with the error.
+    pub(crate) fn keep_or_return(fd: OwnedFd, unlock: fn(BorrowedFd<'_>), label: &str) -> Result<Self, (OwnedFd, OsError)> {
         Self::entered(fd, Token::current(), unlock, label)
     }
 
-    fn entered(fd: OwnedFd, token: Token, unlock: fn(BorrowedFd<'_>), label: &str) -> Result<Self, OsError> {
+    fn entered(fd: OwnedFd, token: Token, unlock: fn(BorrowedFd<'_>), label: &str) -> Result<Self, (OwnedFd, OsError)> {
         match enter(fd.as_raw_fd()) {
             Some(place) => Ok(Self { fd: ManuallyDrop::new(fd), place, token, unlock }),
-            None => Err(OsError::new("table of claims", libc::EMFILE, label)),
+            None => Err((fd, OsError::new("table of claims", libc::EMFILE, label))),
         }
     }
 
