@@ -198,7 +198,9 @@ pub fn remove(path: &std::path::Path, error: &RemoveError) -> Failure {
 pub fn os_advice(error: &OsError) -> &'static str {
     match error.errno() {
         libc::ENOSPC | libc::ENOMEM => "memory is short: look at /dev/shm (df), remove what is left there, or use fewer or smaller slots",
-        libc::EACCES | libc::EPERM | libc::EROFS => "use a directory that you may write, or the user that made the segment",
+        libc::EACCES | libc::EPERM | libc::EROFS => {
+            "run as the user that made the segment, have it made for your group (`Config::group`), or use a directory that you may write"
+        }
         libc::ENOENT | libc::ENOTDIR => "the directory is not there: make it first",
         libc::EMFILE | libc::ENFILE => "too many open files: raise the limit (ulimit -n)",
         libc::EFBIG | libc::EOVERFLOW => "too large for this system: use fewer or smaller slots",

@@ -106,6 +106,18 @@ impl defmt::Format for OsError {
     }
 }
 
+/// A process by its number; 0 is one that has no number here.
+struct Who(u32);
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("a process without a number here, as in another container"),
+            pid => write!(f, "process {pid}"),
+        }
+    }
+}
+
 /// The cause of a variant: its own, or that of the error inside.
 macro_rules! cause {
     ($cause:ident) => {
@@ -146,14 +158,14 @@ macro_rules! errors {
 errors! {
     /// Why an object was not made by an [`Os`](crate::Os).
     CreateFault {
-        /// A living owner has the name.
-        AlreadyExists { pid: u32 } => Contention, "the segment exists and its owner (process {pid}) is alive; stop it, choose another path, or attach";
+        /// A living owner has the name. Its process number is 0 where none is known: in another pid namespace (a container), or on a platform without processes.
+        AlreadyExists { pid: u32 } => Contention, "the segment exists and its owner ({}) is alive; stop it, choose another path, or attach", Who(*pid);
         /// Somebody is creating or taking over the same name at this moment.
         BeingCreated => Contention, "another process is creating this segment just now; attach to it, or try again";
         /// The name is not one the platform can use.
         BadName { reason: &'static str } => Misuse, "the name cannot be used: {reason}";
-        /// Something else, not a segment's name file, has the path; it was left as it is.
-        NotASegment => Corruption, "the path exists and is not a segment's name file; it was left as it is";
+        /// Something else, not a segment's name file, has the path, or another user's or system's; it was left as it is.
+        NotASegment => Corruption, "the path exists and is not a segment's name file, or is another user's; it was left as it is";
         /// A system call failed.
         Os(error: OsError) => Os, "{error}";
     }
@@ -234,14 +246,14 @@ errors! {
         Misaligned => Misuse, "the region must start at a multiple of 64 bytes";
         /// The configuration is not for values of the handle's type.
         TypeMismatch => Misuse, "the configuration is for values of another size than the type's";
-        /// A living owner has the name.
-        AlreadyExists { pid: u32 } => Contention, "the segment exists and its owner (process {pid}) is alive; stop it, choose another path, or attach";
+        /// A living owner has the name. Its process number is 0 where none is known: in another pid namespace (a container), or on a platform without processes.
+        AlreadyExists { pid: u32 } => Contention, "the segment exists and its owner ({}) is alive; stop it, choose another path, or attach", Who(*pid);
         /// Somebody is creating or taking over the same name at this moment.
         BeingCreated => Contention, "another process is creating this segment just now; attach to it, or try again";
         /// The name is not one the platform can use.
         BadName { reason: &'static str } => Misuse, "the name cannot be used: {reason}";
-        /// Something else has the path.
-        NotASegment => Corruption, "the path exists and is not a segment's name file; it was left as it is";
+        /// Something else has the path, or another user's or system's segment.
+        NotASegment => Corruption, "the path exists and is not a segment's name file, or is another user's; it was left as it is";
         /// A system call failed.
         Os(error: OsError) => Os, "{error}";
     }
@@ -276,8 +288,9 @@ errors! {
         NotASegment => Corruption, "the path is not a segment's name file";
         /// The object belongs to another user, or others may write it.
         Untrusted { uid: u32, mode: u32 } => Corruption, "the object belongs to user {uid} with mode {mode:o}: not trusted";
-        /// A living process has the one writer's entry of the snapshot.
-        Taken { pid: u32 } => Contention, "the segment's writer (process {pid}) is alive; stop it first";
+        /// A living process has the one writer's entry of the snapshot; its number is 0 as for
+        /// [`CreateError::AlreadyExists`].
+        Taken { pid: u32 } => Contention, "the segment's writer ({}) is alive; stop it first", Who(*pid);
         /// Slots are for those who write: readers, too, mark what they read.
         ReadOnly => Misuse, "a slots segment cannot be used through a read-only mapping";
         /// The bytes are not a segment that this library reads.

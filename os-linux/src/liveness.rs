@@ -15,6 +15,7 @@ use seqslot_core::{Access, Lock, OsError};
 use seqslot_os_posix::{Claim, Locking, Object, failed, last_failure};
 
 use crate::object::reopen;
+use crate::process;
 
 /// Linux's way to lock.
 #[derive(Debug)]
@@ -51,7 +52,9 @@ unsafe impl Locking for OfdLocks {
     }
 
     fn owner_pid(object: &Object, alleged: u32) -> u32 {
-        holder(object, Lock::OWNER, alleged).unwrap_or(alleged)
+        // A number of another pid namespace is somebody else's here, or nobody's.
+        let is_foreign = !matches!(object.alleged_namespace(), 0) && object.alleged_namespace() != process::current().pid_namespace;
+        holder(object, Lock::OWNER, alleged).unwrap_or(if is_foreign { 0 } else { alleged })
     }
 }
 

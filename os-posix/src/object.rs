@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use seqslot_core::layout::control::{ENTRY_PID, OWNER_AT};
+use seqslot_core::layout::control::{ENTRY_NAMESPACE, ENTRY_PID, OWNER_AT};
 use seqslot_core::{Access, ObjectSpec, OpenFault, OsError};
 
 use crate::call::{failed, in_group, user};
@@ -41,7 +41,8 @@ impl Object {
     /// gone again.
     pub fn create(place: &Place, name: &ObjectName, spec: ObjectSpec) -> Result<Self, OsError> {
         let mode = mode(spec.group);
-        let file = shm_open(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode).map_err(|e| failed("shm_open", &e, name.text()))?;
+        let file =
+            shm_open(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode).map_err(|e| failed("shm_open", &e, &place_of(name)))?;
         let object = Self { file, named: Some((place.clone(), name.clone())), access: Access::ReadWrite };
         match set_mode(&object.file, mode, name.text()).and_then(|()| object.resize(spec)) {
             Ok(()) => Ok(object),
@@ -65,7 +66,7 @@ impl Object {
         match shm_open(name, flags, 0) {
             Ok(file) => Ok(Some(Self { file, named: Some((place.clone(), name.clone())), access })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("shm_open", &error, name.text())),
+            Err(error) => Err(failed("shm_open", &error, &place_of(name))),
         }
     }
 
@@ -122,6 +123,12 @@ impl Object {
     }
 
     /// Reads a word without mapping, so that a file that is cut meanwhile is no fault.
+    /// The pid namespace that the owner's entry says it is in; 0 if it says none.
+    #[must_use]
+    pub fn alleged_namespace(&self) -> u32 {
+        self.peek(OWNER_AT + ENTRY_NAMESPACE).unwrap_or(0)
+    }
+
     #[cfg(not(target_os = "macos"))]
     fn peek(&self, at: usize) -> Option<u32> {
         let mut word = [0; 4];
@@ -190,6 +197,12 @@ pub(crate) fn set_mode(file: &File, mode: u32, label: &str) -> Result<(), OsErro
     file.set_permissions(Permissions::from_mode(mode)).map_err(|e| failed("fchmod", &e, label))
 }
 
+/// Where an object of this name is, for errors: on Linux a file that people can look at.
+fn place_of(name: &ObjectName) -> String {
+    let folder = if cfg!(target_os = "linux") { "/dev/shm" } else { "" };
+    format!("{folder}{}", name.text())
+}
+
 /// Takes a name away; a name that is not there is no error.
 ///
 /// # Errors
@@ -200,7 +213,7 @@ pub fn unlink(name: &ObjectName) -> Result<(), OsError> {
         return Ok(());
     }
     let error = std::io::Error::last_os_error();
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(failed("shm_unlink", &error, name.text())) }
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(failed("shm_unlink", &error, &place_of(name))) }
 }
 
 /// The object, which must be memory or a plain file and not, say, the directory of all objects.

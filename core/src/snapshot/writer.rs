@@ -105,7 +105,9 @@ impl<O: Os, T: SnapshotValue + ?Sized> SnapshotWriter<O, T> {
         let (view, head) = SnapshotView::of_mapping(&mapping)?;
         check_type::<T>(&head, None)?;
         let Some(claim) = mapping.claim(Lock::writer(0), view.writer_lock().futex()).map_err(AttachError::Os)? else {
-            return Err(AttachError::Taken { pid: view.entry(ENTRY_PID).load(Ordering::Relaxed) });
+            // ORDERING: Relaxed, both; for people. A number of another pid namespace is somebody else's here.
+            let (pid, namespace) = (view.entry(ENTRY_PID).load(Ordering::Relaxed), view.entry(ENTRY_NAMESPACE).load(Ordering::Relaxed));
+            return Err(AttachError::Taken { pid: if namespace == os.process().pid_namespace { pid } else { 0 } });
         };
         let owner = mapping.claim(Lock::OWNER, view.owner_entry(ENTRY_LOCK).futex()).map_err(AttachError::Os)?;
         // Behind the claims: a creator that took the name over while nobody held them has made another object.

@@ -4,7 +4,7 @@
 //! happened by lines that start with `@`, and waits for its parent by reading its standard input.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -87,6 +87,11 @@ impl Player {
                 return what.trim().to_owned();
             }
         }
+    }
+
+    /// Writes a line to its standard input.
+    pub fn say(&mut self, what: &str) {
+        self.input.as_mut().expect("not released").write_all(format!("{what}\n").as_bytes()).unwrap();
     }
 
     pub fn expects(&mut self, what: &str) {
