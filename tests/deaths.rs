@@ -171,28 +171,15 @@ fn a_stopped_reader_is_not_declared_dead_and_loses_nothing() {
     let writer = segment.writer().unwrap();
     let mut peer = Peer::start("a_stopped_reader_is_not_declared_dead_and_loses_nothing", "reader", &path);
     peer.expect("joined");
-    signal(&peer, libc::SIGSTOP);
+    peer.signal(libc::SIGSTOP);
     for number in 0..SAMPLES {
         writer.send(&[number]).unwrap();
     }
     assert_eq!(writer.loan_timeout(Duration::from_millis(250)).err(), Some(LoanError::TimedOut), "slices end, it is stopped, not dead");
     assert!(segment.recover().unwrap().is_empty());
-    signal(&peer, libc::SIGCONT);
+    peer.signal(libc::SIGCONT);
     peer.expect("all");
     peer.join();
-}
-
-#[allow(unsafe_code, reason = "a signal to a child")]
-fn signal(peer: &Peer, number: i32) {
-    // SAFETY: `kill` touches no memory; the pid is that of a child not yet waited for.
-    let answer = unsafe { libc::kill(peer.pid() as i32, number) };
-    assert_eq!(answer, 0);
-    if number == libc::SIGSTOP {
-        let mut status = 0;
-        // SAFETY: `status` is a place for the answer. The call returns once the child has stopped, and does not reap it.
-        let stopped = unsafe { libc::waitpid(peer.pid() as i32, &raw mut status, libc::WUNTRACED) };
-        assert!(stopped == peer.pid() as i32 && libc::WIFSTOPPED(status));
-    }
 }
 
 #[test]

@@ -69,6 +69,20 @@ impl Peer {
         assert!(self.child.wait().unwrap().success(), "the peer failed: {rest}");
     }
 
+    /// Sends it a signal; after SIGSTOP returns when it has stopped.
+    #[allow(dead_code, reason = "not every test sends signals")]
+    pub fn signal(&self, number: i32) {
+        let pid = self.pid() as i32;
+        // SAFETY: `kill` touches no memory; the pid is that of a child not yet waited for.
+        assert_eq!(unsafe { libc::kill(pid, number) }, 0);
+        if number == libc::SIGSTOP {
+            let mut status = 0;
+            // SAFETY: `status` is a place for the answer. The call returns once the child has stopped, and does not reap it.
+            let stopped = unsafe { libc::waitpid(pid, &raw mut status, libc::WUNTRACED) };
+            assert!(stopped == pid && libc::WIFSTOPPED(status));
+        }
+    }
+
     #[allow(dead_code, reason = "not every test needs it")]
     pub fn pid(&self) -> u32 {
         self.child.id()
