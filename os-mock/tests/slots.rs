@@ -105,3 +105,62 @@ fn threads_park_and_wake_each_other_and_a_killed_reader_is_let_go() {
         reads_on.join().expect("no panic").expect("it lives");
     });
 }
+
+/// Somebody claims the first writer entry and dies: one position is burnt.
+fn writer_dies(world: &World) {
+    let os = world.process();
+    let theirs = Segment::attach(os.clone(), "frames").expect("it exists");
+    let writer = theirs.writer().expect("a free entry");
+    os.kill();
+    assert_eq!(writer.index().get(), 0);
+}
+
+#[test]
+fn burnt_positions_that_lie_ahead_are_not_taken_off_a_gap() {
+    let world = World::new(1);
+    let segment = Segment::create(world.process(), "frames", &Config::slots(3, 8).overwrite()).expect("a fresh name");
+    let reader = segment.reader().expect("a free entry");
+    let writer = segment.writer().expect("a free entry");
+    writer.send(b"read").expect("a free slot");
+    // Not in the slot where the reader expects it.
+    drop(writer.loan().expect("a free slot"));
+    writer.send(b"first").expect("a free slot");
+    drop(writer);
+    assert_eq!(reader.take().expect("not read to the end").as_deref(), Some(&b"read"[..]));
+    // As many as lap the ring, so that the reader finds the sample in the slots, with everything burnt behind it.
+    (0..5).for_each(|_| writer_dies(&world));
+    let writer = segment.writer().expect("a free entry");
+    writer.send(b"second").expect("a free slot");
+    for expected in [&b"first"[..], b"second"] {
+        assert_eq!(reader.take().expect("a writer lives").as_deref(), Some(expected));
+    }
+    assert_eq!(reader.missed(), 0, "nothing was overwritten");
+}
+
+#[test]
+fn a_position_is_counted_as_burnt_once_wherever_its_recovery_dies() {
+    let config = Config::slots(2, 8).overwrite();
+    let mut points = crash_points(
+        1,
+        |world, doomed| {
+            let segment = Segment::create(world.process(), "frames", &config).expect("a fresh name");
+            let theirs = Segment::attach(doomed.clone(), "frames").expect("it exists");
+            writer_dies(world);
+            (segment, theirs)
+        },
+        |_, (_, theirs): &mut (Segment<MockOs>, Segment<MockOs>)| theirs.recover().expect("no fault is planned"),
+    );
+    for after in &mut points {
+        let (segment, _theirs) = &after.state;
+        // Joins before the recovery is begun anew: whatever it has counted already lies ahead of this reader, or does not.
+        let reader = segment.reader().expect("a free entry");
+        let writer = segment.writer().expect("the dead one's entry");
+        for number in 0..3 {
+            writer.send(&[number]).expect("a free slot");
+        }
+        assert_eq!(segment.stats().published, 3, "point {}", after.point);
+        assert_eq!(reader.take().expect("a writer lives").as_deref(), Some(&[1][..]));
+        assert_eq!(reader.missed(), 1, "point {}: one of three in two slots", after.point);
+    }
+    assert!(points.found() > Some(10));
+}

@@ -40,7 +40,9 @@
 //! | +40 | retries | writer: claims put back. Reader: sweeps |
 //! | +44 | overwritten | writer: samples it took away |
 //! | +48 | lapses | reader: bad sizes skipped |
-//! | +52 .. | reserved | zero |
+//! | +52 | burning | writer: the position that a recovery counts, or counted last, as burnt |
+//! | +56 | burnt then | writer: positions burnt when that one is counted |
+//! | +60 | reserved | zero |
 
 use crate::layout::LINE;
 
@@ -110,6 +112,10 @@ pub const ENTRY_RETRIES: usize = 40;
 pub const ENTRY_OVERWRITTEN: usize = 44;
 /// Entry: bad sizes skipped.
 pub const ENTRY_LAPSES: usize = 48;
+/// Entry: the position that is being counted as burnt.
+pub const ENTRY_BURNING: usize = 52;
+/// Entry: positions burnt, with that one.
+pub const ENTRY_BURNT_THEN: usize = 56;
 
 /// Entry state: nobody's, nothing to recover.
 pub const STATE_CLEAN: u32 = 0;
@@ -122,7 +128,7 @@ pub const STATE_EVICTED: u32 = 3;
 /// Bits of the state in the state word; the rest is the entry's generation.
 pub const STATE_MASK: u32 = 3;
 
-const _: () = assert!(SHARED_AT + 4 <= WAITERS_AT + LINE && ENTRY_LAPSES + 4 <= LINE);
+const _: () = assert!(SHARED_AT + 4 <= WAITERS_AT + LINE && ENTRY_BURNT_THEN + 4 <= LINE);
 const _: () = assert!(READERS_AT == OWNER_AT + LINE && TOTALS_AT + 20 <= OWNER_AT);
 const _: () =
     assert!(ACTIVE_AT.is_multiple_of(LINE) && READER_GENERATION_AT.is_multiple_of(LINE) && WRITER_GENERATION_AT.is_multiple_of(LINE));

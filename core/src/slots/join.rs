@@ -3,6 +3,7 @@
 use portable_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::Protocol;
+use super::parts::Entry;
 use super::take::Follow;
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::layout::control::SCARCE;
@@ -19,9 +20,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
                 // ORDERING: Acquire, edge "head"; pairs with the Release at commit: what is before the cursor is published, so the
                 // sweep below sees its bits.
                 let head = entry.head().load(Acquire);
-                // ORDERING: Relaxed; a count.
-                let burnt = entry.burnt().load(Relaxed);
-                follow(writer, Follow::new(head.wrapping_add(self.view.geometry().ring_len), burnt));
+                let cursor = head.wrapping_add(self.view.geometry().ring_len);
+                follow(writer, Follow::new(cursor, burnt_before(&entry, cursor)));
             }
         }
         self.sweep_bit(reader);
@@ -76,4 +76,15 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.wake_writers();
         self.wake_change();
     }
+}
+
+/// How many positions before `cursor` were burnt, where `cursor` is the head: that very position may have been counted already, by a
+/// recovery that is under way, or died.
+fn burnt_before<M: MemoryCas>(entry: &Entry<'_, M>, cursor: u32) -> u32 {
+    // ORDERING: Acquire; pairs with the Release of the count by a recovery: who sees the count sees what it is for.
+    let burnt = entry.burnt().load(Acquire);
+    // ORDERING: Acquire; pairs with the Release of "burning". Then Relaxed: the count that goes with it, 0 if there never was one.
+    let is_counted = entry.burning().load(Acquire) == cursor;
+    let before = if is_counted { entry.burnt_then().load(Relaxed).checked_sub(1) } else { None };
+    before.unwrap_or(burnt)
 }

@@ -104,6 +104,16 @@ impl<'v, M: Memory> Entry<'v, M> {
     pub fn lapses(&self) -> Word<'v, M> {
         self.word::<{ at::ENTRY_LAPSES }>()
     }
+
+    /// The position that a recovery counts, or counted last, as burnt.
+    pub fn burning(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_BURNING }>()
+    }
+
+    /// Positions burnt when that one is counted.
+    pub fn burnt_then(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_BURNT_THEN }>()
+    }
 }
 
 /// The ring of one writer.

@@ -17,6 +17,7 @@
 use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::Protocol;
+use super::parts::Entry;
 use super::decide::{SlotOfTheDead, is_unfinished_commit, slot_of_the_dead, unowned};
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::layout::control::SCARCE;
@@ -61,13 +62,13 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             slot.state().store(unowned(state), Release);
             taken_back += 1;
         }
+        if unfinished == VOID {
+            count_burnt(&entry, head);
+        }
         // ORDERING: Relaxed; carried by the tag.
         ring.index(head).store(unfinished, Relaxed);
         // ORDERING: Release, edge "ring"; pairs with take's Acquire.
         ring.tag(head).store(head, Release);
-        if unfinished == VOID {
-            entry.burnt().fetch_add(1, Relaxed);
-        }
         // ORDERING: Release, edge "head"; pairs with the Acquire of a join and of take's sweep.
         entry.head().store(head.wrapping_add(1).wrapping_sub(geometry.ring_len), Release);
         // Whoever had closed its stream before it died has nothing to be missed for.
@@ -114,4 +115,18 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             self.os.wake(generation.futex(), u32::MAX);
         }
     }
+}
+
+/// Counts position `head` of a dead writer as burnt: once, however often its recovery dies and is begun anew, and before anybody sees
+/// the position pass. The new count, which is not 0, is written down before the position it is for. (A position whose number is that of
+/// the last one burnt, a whole circle later, is not counted.)
+fn count_burnt<M: MemoryCas>(entry: &Entry<'_, M>, head: u32) {
+    if entry.burning().load(Relaxed) != head || entry.burnt_then().load(Relaxed) == 0 {
+        // ORDERING: Relaxed; carried by the next store.
+        entry.burnt_then().store(entry.burnt().load(Relaxed).wrapping_add(1), Relaxed);
+        // ORDERING: Release; keeps the count before it, for the next recoverer and for a join that reads it.
+        entry.burning().store(head, Release);
+    }
+    // ORDERING: Release; keeps "burning" before it, for the same. Readers who see the tag, or the head, see it.
+    entry.burnt().store(entry.burnt_then().load(Relaxed), Release);
 }

@@ -235,7 +235,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         }
         // ORDERING: Relaxed; a count.
         let burnt = self.view.writer_entry(writer).map_or(0, |entry| entry.burnt().load(Relaxed));
-        gap.saturating_sub(burnt.wrapping_sub(follow.burnt.replace(burnt)))
+        // Those beyond the gap lie ahead, and are for the gaps to come.
+        let here = gap.min(burnt.wrapping_sub(follow.burnt.get()));
+        follow.burnt.set(follow.burnt.get().wrapping_add(here));
+        gap - here
     }
 
     /// Makes sure that the slot holds `position` of `writer` for this reader, and protects it. `view` is the protocol's, or a copy.

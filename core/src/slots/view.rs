@@ -253,7 +253,7 @@ impl<M: Memory> SlotsView<M> {
         (at::TOTALS_AT..at::TOTALS_AT + 20).step_by(4).for_each(&mut visit);
         let g = &self.geometry;
         for entry in (at::OWNER_AT..g.rings_at).step_by(LINE) {
-            (entry..=entry + at::ENTRY_LAPSES).step_by(4).for_each(&mut visit);
+            (entry..=entry + at::ENTRY_BURNT_THEN).step_by(4).for_each(&mut visit);
         }
         for ring in 0..g.writers as usize {
             let base = g.rings_at + ring * g.ring_stride;
