@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::object::MockMapping;
 use crate::os::MockOs;
 use crate::os::errno;
-use crate::process::{Control, acting};
+use crate::process::{Control, acting, with_acting};
 use crate::trace::EventKind;
 use crate::world::{Holder, World};
 
@@ -56,7 +56,7 @@ impl MockClaim {
 
 impl Claim for MockClaim {
     fn is_mine(&self) -> bool {
-        acting(&self.here).id == self.owner.id
+        with_acting(&self.here, |here| here.id == self.owner.id)
     }
 }
 

@@ -6,7 +6,7 @@ use portable_atomic::{AtomicBool, AtomicU32, Ordering};
 use seqslot_core::{Access, Memory, MemoryCas, Raw};
 
 use crate::object::{MockMapping, Object};
-use crate::process::{Act, Control, acting};
+use crate::process::{Act, Control, with_acting};
 use crate::trace::EventKind;
 use crate::world::World;
 
@@ -48,7 +48,7 @@ impl MockMemory {
     /// Before a load of `len` bytes.
     fn reads(&self, kind: EventKind, at: usize, len: usize) {
         self.check(at, len);
-        acting(&self.control).event(&self.world, kind, at, len as u32);
+        with_acting(&self.control, |control| control.look(&self.world, kind, at, len as u32));
     }
 
     /// Before a change of `len` bytes; `None` if it must not be made, because the process is dead.
@@ -59,7 +59,7 @@ impl MockMemory {
         if self.access == Access::ReadOnly {
             return None;
         }
-        acting(&self.control).event(&self.world, kind, at, value)
+        with_acting(&self.control, |control| control.event(&self.world, kind, at, value))
     }
 }
 

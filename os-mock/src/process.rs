@@ -95,6 +95,13 @@ pub(crate) fn acting(handle: &Arc<Control>) -> Arc<Control> {
         .unwrap_or_else(|| Arc::clone(handle))
 }
 
+/// As [`acting`], for `look` only: without a new handle.
+pub(crate) fn with_acting<R>(handle: &Arc<Control>, look: impl FnOnce(&Arc<Control>) -> R) -> R {
+    let forked = RUNNING
+        .try_with(|running| running.borrow().last().is_some_and(|top| top.as_ref().is_some_and(|top| top.ancestors.contains(&handle.id))));
+    if forked.unwrap_or(false) { look(&acting(handle)) } else { look(handle) }
+}
+
 /// True if this thread unwinds for a simulated death, and not for a failure.
 pub(crate) fn is_dying() -> bool {
     DYING.try_with(Cell::get).unwrap_or(false)
@@ -157,6 +164,15 @@ impl Control {
             world.record(event);
         }
         act
+    }
+
+    /// An event of this process that nobody could see: not counted, and nothing to be dropped after it. Unwinds as [`event`](Self::event).
+    pub(crate) fn look(&self, world: &World, kind: EventKind, at: usize, value: u32) {
+        world.before_event(Event { pid: self.identity.pid, kind, at, value });
+        if self.is_dead() {
+            self.let_go(world);
+            self.unwind();
+        }
     }
 
     /// Marks the process dead, waits until what its other threads are just doing is done, and lets go of its locks: nothing of the
