@@ -14,9 +14,11 @@ pub enum Fault {
     Spurious,
     /// A wake reaches its waiters a millisecond late.
     LateWake,
+    /// A wake reaches nobody: no platform may do that. It shows that a test would see a wake that is missing.
+    LostWake,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 /// When a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,16 +38,19 @@ pub enum Plan {
 
 /// The plans of a world.
 #[derive(Debug, Default)]
-pub(crate) struct Faults([Plan; KINDS]);
+pub(crate) struct Faults {
+    plans: [Plan; KINDS],
+    struck: [u64; KINDS],
+}
 
 impl Faults {
     pub(crate) fn set(&mut self, fault: Fault, plan: Plan) {
-        self.0[fault as usize] = plan;
+        self.plans[fault as usize] = plan;
     }
 
     /// Whether `fault` strikes at this call; moves its plan on.
     pub(crate) fn strikes(&mut self, fault: Fault, random: &mut Random) -> bool {
-        let plan = &mut self.0[fault as usize];
+        let plan = &mut self.plans[fault as usize];
         let (strikes, next) = match *plan {
             Plan::Never | Plan::Next(0) | Plan::Nth(0) => (false, Plan::Never),
             Plan::Always => (true, Plan::Always),
@@ -54,7 +59,13 @@ impl Faults {
             Plan::PerMille(p) => (random.below(1000) < u64::from(p), Plan::PerMille(p)),
         };
         *plan = next;
+        self.struck[fault as usize] += u64::from(strikes);
         strikes
+    }
+
+    /// How often `fault` has struck.
+    pub(crate) fn struck(&self, fault: Fault) -> u64 {
+        self.struck[fault as usize]
     }
 }
 

@@ -44,6 +44,7 @@
 //!
 //! - [`crash_points`] runs a scenario with a death before event 1, 2, 3 … of an operation, until it completes.
 //! - [`Schedule`] runs steps of several processes in an order that a seed decides.
+//! - `Interleave` (feature `interleave`) switches between processes inside the operations, at every shared access.
 //! - [`World::on_wait`] runs others while a process waits; [`World::plan`] plans faults; [`MockOs::fork`] forks.
 //! - [`World::on_event`] is called before every shared access: the seam for a scheduler that switches there.
 //! - [`conformance`] is the suite for any platform; [`stress`] are threads on one segment, for any platform too.
@@ -61,6 +62,9 @@ mod crash;
 mod fault;
 #[allow(unsafe_code, reason = "owns the objects' memory")]
 mod heap;
+#[cfg(feature = "interleave")]
+#[allow(unsafe_code, reason = "reaches the coroutine it runs in")]
+mod interleave;
 mod liveness;
 #[allow(unsafe_code, reason = "implements the unsafe trait Memory")]
 mod memory;
@@ -78,6 +82,8 @@ mod world;
 
 pub use crash::{CrashPoint, CrashPoints, crash_points};
 pub use fault::{Fault, Plan};
+#[cfg(feature = "interleave")]
+pub use interleave::{Access, Asleep, Interleave, Outcome, Pace, Paused, bounded};
 pub use liveness::MockClaim;
 pub use memory::MockMemory;
 pub use object::MockMapping;

@@ -255,6 +255,12 @@ impl Drop for Act {
     }
 }
 
+/// Exchanges what this thread runs for `other`: a scheduler puts one coroutine's processes away and another's in their place.
+#[cfg(feature = "interleave")]
+pub(crate) fn exchange_running(other: &mut Vec<Option<Arc<Control>>>) {
+    RUNNING.with(|running| core::mem::swap(&mut *running.borrow_mut(), other));
+}
+
 /// Takes the innermost process off the thread's list, also by unwinding.
 pub(crate) struct Running;
 

@@ -19,11 +19,11 @@ const LATE: Duration = Duration::from_millis(1);
 
 /// Somebody who waits.
 pub(crate) struct Waiter {
-    id: u64,
+    pub(crate) id: u64,
     address: usize,
     mask: u32,
     /// When the wake reaches it; `None` if nobody has woken it.
-    wake_at: Option<Duration>,
+    pub(crate) wake_at: Option<Duration>,
 }
 
 /// A wait or a sleep under way, as [`World::on_wait`] tells it.
@@ -175,7 +175,29 @@ pub(crate) fn wait(os: &MockOs, word: &AtomicU32, expected: u32, mask: u32, time
     if world.is_threaded() { blocked(&control, &registered, until) } else { simulated(&control, &registered, &waiting) }
 }
 
+/// As a party of an interleaving: the scheduler runs others until the wake has arrived or the time is up.
+#[cfg(feature = "interleave")]
+fn interleaved(control: &Control, registered: &Registered<'_>, waiting: &Waiting) -> Woken {
+    let world = registered.world;
+    loop {
+        crate::interleave::block(registered.id, waiting);
+        control.unwind_if_dead(world);
+        let mut wake = None;
+        let now = world.wakes(core::iter::once(registered.id), |_, at| wake = at);
+        if wake.is_some_and(|at| at <= now) {
+            return Woken::Perhaps;
+        }
+        if now >= waiting.until || control.is_dead() {
+            return Woken::TimedOut;
+        }
+    }
+}
+
 fn simulated(control: &Control, registered: &Registered<'_>, waiting: &Waiting) -> Woken {
+    #[cfg(feature = "interleave")]
+    if crate::interleave::is_party() {
+        return interleaved(control, registered, waiting);
+    }
     let world = registered.world;
     loop {
         // Each look at the clock moves it, so that this ends whatever the hook answers.
@@ -222,6 +244,9 @@ pub(crate) fn wake(os: &MockOs, word: &AtomicU32, mask: u32) {
     };
     let now = world.now();
     let mut state = world.state();
+    if state.strikes(Fault::LostWake) {
+        return;
+    }
     let at = if state.strikes(Fault::LateWake) { now + LATE } else { now };
     let address = word.as_ptr().addr();
     for waiter in state.waiters.iter_mut().filter(|waiter| waiter.address == address && waiter.mask & mask != 0) {
@@ -241,6 +266,12 @@ pub(crate) fn sleep(os: &MockOs, time: Duration) {
         // A waiter on no word: only time ends it, or the process's death.
         blocked(&control, &Registered { world, id: 0 }, until);
     } else {
+        #[cfg(feature = "interleave")]
+        if crate::interleave::is_party() {
+            let waiting = Waiting { pid: control.identity.pid, mask: 0, until };
+            interleaved(&control, &Registered { world, id: 0 }, &waiting);
+            return;
+        }
         world.let_others_run(&Waiting { pid: control.identity.pid, mask: 0, until });
         control.unwind_if_dead(world);
         world.advance_to(until);

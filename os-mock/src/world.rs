@@ -262,6 +262,22 @@ impl World {
         state.clock = state.clock.max(to);
     }
 
+    /// The clock as it stands, and when the wake of each of `waiters` arrives, for those that somebody has woken.
+    #[cfg(feature = "interleave")]
+    pub(crate) fn wakes(&self, waiters: impl Iterator<Item = u64>, mut tell: impl FnMut(usize, Option<Duration>)) -> Duration {
+        let state = self.state();
+        for (at, id) in waiters.enumerate() {
+            tell(at, state.waiters.iter().find(|waiter| waiter.id == id).and_then(|waiter| waiter.wake_at));
+        }
+        state.clock
+    }
+
+    /// How often `fault` has struck.
+    #[must_use]
+    pub fn struck(&self, fault: Fault) -> u64 {
+        self.state().faults.struck(fault)
+    }
+
     /// Whether an object has the name.
     #[must_use]
     pub fn exists(&self, name: &str) -> bool {
@@ -320,6 +336,8 @@ impl World {
 
     /// Called by [`MockMemory`](crate::MockMemory) and [`MockOs`] before each event.
     pub fn before_event(&self, event: Event) {
+        #[cfg(feature = "interleave")]
+        crate::interleave::point(&event);
         if self.inner.has_hook.load(Ordering::Relaxed) {
             let hook = locked(&self.inner.hook).clone();
             if let Some(hook) = hook {

@@ -5,13 +5,16 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, capture, root};
-use crate::{coverage, fuzz, instructions, loom, mutants, sanitize, soak, syscalls, targets};
+use crate::{coverage, fuzz, instructions, loom, mutants, sanitize, sim, soak, syscalls, targets};
 
 #[derive(clap::Args)]
 pub struct Args {
     /// Deaths of the soak
     #[arg(long, default_value_t = 1000)]
     rounds: u32,
+    /// Seconds of the simulation
+    #[arg(long, default_value_t = 600)]
+    sim_seconds: u64,
 }
 
 pub fn run(args: &Args) -> Outcome {
@@ -26,12 +29,14 @@ pub fn run(args: &Args) -> Outcome {
     );
     let mut failed = Vec::new();
     let soaked = soak::Args::rounds(args.rounds);
+    let simulated = sim::Args::seconds(args.sim_seconds);
     let steps: &[(&str, &dyn Fn() -> Outcome)] = &[
         ("instructions", &|| instructions::run(&instructions::Args {})),
         ("syscalls", &|| syscalls::run(&syscalls::Args::default())),
         ("soak", &|| soak::run(&soaked)),
         ("soak --pause", &|| soak::run(&soak::Args::pause())),
         ("targets", &|| targets::run(&targets::Args {})),
+        ("sim", &|| sim::run(&simulated)),
         ("loom", &|| loom::run(&loom::Args::all())),
         ("fuzz", &|| fuzz::run(&fuzz::Args::default())),
         ("mutants", &|| mutants::run(&mutants::Args::all())),

@@ -8,6 +8,7 @@ mod loom;
 mod mutants;
 mod run;
 mod sanitize;
+mod sim;
 mod soak;
 mod syscalls;
 mod targets;
@@ -49,6 +50,8 @@ enum Command {
     Coverage(coverage::Args),
     /// Hostile bytes: fuzz the targets under AddressSanitizer, replay the kept inputs, let an adversary write over segments in use
     Fuzz(fuzz::Args),
+    /// Run whole systems of simulated processes, interleaved at every access by a seed, against a plain model
+    Sim(sim::Args),
     /// Run all of the above at full length, and keep what they say in docs/proof
     Full(full::Args),
 }
@@ -67,6 +70,7 @@ fn main() -> std::process::ExitCode {
         Command::Asan(args) => sanitize::address(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Full(args) => full::run(&args),
     };
     match outcome {
