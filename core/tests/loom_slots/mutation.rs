@@ -26,9 +26,18 @@ pub enum Kind {
     Flags,
     ReaderGeneration,
     WriterGeneration,
+    ChangeWaiters,
+    ChangeGeneration,
+    Disconnected,
+    Quarantined,
+    Shared,
+    /// The segment's change counter.
+    Changes,
     /// Any other control word.
     Control,
     EntryState,
+    /// An entry's change counter.
+    EntryChanges,
     /// A writer's head.
     Head,
     RingTag,
@@ -44,6 +53,8 @@ pub enum Kind {
     State,
     SlotWriter,
     SlotGeneration,
+    /// The first word of a payload, where it is copied by words.
+    Payload,
 }
 
 impl Kind {
@@ -59,12 +70,18 @@ impl Kind {
             at::FLAGS_AT => Self::Flags,
             at::READER_GENERATION_AT => Self::ReaderGeneration,
             at::WRITER_GENERATION_AT => Self::WriterGeneration,
-            // The change counter and the totals: only ever added to, and summed up by people or the seeds' face.
+            at::CHANGE_WAITERS_AT => Self::ChangeWaiters,
+            at::CHANGE_GENERATION_AT => Self::ChangeGeneration,
+            at::DISCONNECTED_AT => Self::Disconnected,
+            at::QUARANTINED_AT => Self::Quarantined,
+            at::SHARED_AT => Self::Shared,
+            at::TOTALS_AT => Self::Changes,
             at::TOTALS_AT..at::OWNER_AT => Self::ForPeople,
             0..at::OWNER_AT => Self::Control,
             _ if offset < g.rings_at => match offset % LINE {
                 at::ENTRY_STATE => Self::EntryState,
                 at::ENTRY_HEAD if offset >= g.writers_at => Self::Head,
+                at::ENTRY_CHANGES if offset >= at::READERS_AT => Self::EntryChanges,
                 _ => Self::ForPeople,
             },
             _ if offset < g.free[0].at => [Self::RingTag, Self::RingIndex][offset / 4 % 2],
@@ -78,6 +95,7 @@ impl Kind {
                 field::SLOT_STATE => Self::State,
                 field::SLOT_WRITER => Self::SlotWriter,
                 field::SLOT_GENERATION => Self::SlotGeneration,
+                within if within == g.payload_offset as usize => Self::Payload,
                 _ => Self::None,
             },
         }
@@ -96,9 +114,11 @@ pub enum Op {
     And,
     AndFenced,
     FullFence,
+    /// A fence of Acquire or Release kind.
+    Fence,
     /// A wake by the platform.
     Wake,
-    /// The kernel's lock: [`Effect::Left`] gives it to anybody.
+    /// The kernel's lock: [`Effect::Left`] gives it to anybody, [`Effect::Relaxed`] carries nothing over from its last holder.
     Claim,
 }
 

@@ -17,6 +17,8 @@ struct Fate {
     left: AtomicI64,
     /// It sees the words as they were when this was set, until it registers as a waiter.
     past: std::sync::OnceLock<Vec<Option<u32>>>,
+    /// Its pauses are over before anybody else has done anything.
+    is_restless: std::sync::atomic::AtomicBool,
     /// So many of its next hints (Relaxed loads of `unread`) answer 0: older than they could be.
     stale_hints: AtomicUsize,
 }
@@ -26,6 +28,8 @@ struct Fate {
 pub struct Party {
     pub(crate) shared: Arc<Shared>,
     pub(crate) name: &'static str,
+    /// Its place among the points of a word that is watched.
+    number: usize,
     fate: Arc<Fate>,
     registered: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -33,7 +37,8 @@ pub struct Party {
 impl Party {
     pub fn new(shared: Arc<Shared>, name: &'static str) -> Self {
         let fate = Fate { left: AtomicI64::new(i64::MAX), ..Fate::default() };
-        Self { shared, name, fate: Arc::new(fate), registered: Arc::default() }
+        let number = shared.enrol();
+        Self { shared, name, number, fate: Arc::new(fate), registered: Arc::default() }
     }
 
     /// It dies before its store number `stores` from now on (words for people are not counted): that store and whatever follows
@@ -66,6 +71,15 @@ impl Party {
     /// Its next so many hints of who owes a slot answer "nobody", as an old value could.
     pub fn have_stale_hints(&self, count: usize) {
         self.fate.stale_hints.store(count, Plainly);
+    }
+
+    /// From now on nobody else gets anywhere while it pauses.
+    pub fn be_restless(&self) {
+        self.fate.is_restless.store(true, Plainly);
+    }
+
+    pub(crate) fn is_restless(&self) -> bool {
+        self.fate.is_restless.load(Plainly)
     }
 
     /// The memory itself.
@@ -108,10 +122,30 @@ impl Party {
         if self.registered.load(Plainly) { None } else { self.fate.past.get()?[at / 4] }
     }
 
+    /// Loom takes the processor away at accesses only, where they meet: so fences meet at a point of their own, or it would not try
+    /// what happens if another's fence comes first.
+    fn full_fence(&self) {
+        self.shared.fences.touch();
+        self.shared.memory.fence_full();
+    }
+
+    /// Of the accesses to a word loom remembers the last, and forgets over it that another thread's load came before: so the loads
+    /// of each party have a point of their own, where others' stores meet them.
+    fn meet(&self, at: usize, op: Op) {
+        let Some(points) = self.shared.watched.get(&at) else { return };
+        for (number, point) in points.iter().enumerate().take(self.shared.parties()) {
+            let is_mine = number == self.number;
+            if matches!(op, Op::Load) && is_mine || matches!(op, Op::Store) && !is_mine || !matches!(op, Op::Load | Op::Store) {
+                point.touch();
+            }
+        }
+    }
+
     /// A read-modify-write, weakened or lost where that is staged.
     #[track_caller]
     fn rmw(&self, at: usize, op: Op, order: Ordering, change: Change) -> u32 {
         let memory = &self.shared.memory;
+        self.meet(at, op);
         let found = self.effect(at, op, order);
         if !self.is_alive_for(at) || matches!(found, Some(Effect::Left)) {
             // SAFETY: the memory checks the offset.
@@ -168,6 +202,7 @@ unsafe impl Memory for Party {
         if let Some(early) = self.early_answer(at, order) {
             return early;
         }
+        self.meet(at, Op::Load);
         let order = match self.effect(at, Op::Load, order) {
             Some(Effect::Answers(value)) => return value,
             Some(Effect::Relaxed) => Ordering::Relaxed,
@@ -178,6 +213,7 @@ unsafe impl Memory for Party {
     }
 
     unsafe fn store(&self, at: usize, value: u32, order: Ordering) {
+        self.meet(at, Op::Store);
         let order = match self.effect(at, Op::Store, order) {
             Some(Effect::Left) => return,
             Some(Effect::Relaxed) => Ordering::Relaxed,
@@ -199,6 +235,7 @@ unsafe impl Memory for Party {
     }
 
     unsafe fn store_fenced(&self, at: usize, value: u32) {
+        self.meet(at, Op::Store);
         let found = self.effect(at, Op::StoreFenced, Ordering::Release);
         let order = if matches!(found, Some(Effect::Relaxed)) { Ordering::Relaxed } else { Ordering::Release };
         if !matches!(found, Some(Effect::Left)) && self.is_alive_for(at) {
@@ -206,17 +243,19 @@ unsafe impl Memory for Party {
             unsafe { self.shared.memory.store(at, value, order) }
         }
         if !matches!(found, Some(Effect::NoFence)) {
-            self.shared.memory.fence_full();
+            self.full_fence();
         }
     }
 
     fn fence(&self, order: Ordering) {
-        self.shared.memory.fence(order);
+        if !matches!(effect(self.name, Kind::None, Op::Fence, order), Some(Effect::NoFence)) {
+            self.shared.memory.fence(order);
+        }
     }
 
     fn fence_full(&self) {
         if !matches!(effect(self.name, Kind::None, Op::FullFence, Ordering::SeqCst), Some(Effect::NoFence)) {
-            self.shared.memory.fence_full();
+            self.full_fence();
         }
     }
 
@@ -250,6 +289,7 @@ unsafe impl Memory for Party {
 unsafe impl MemoryCas for Party {
     unsafe fn compare_exchange(&self, at: usize, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
         let memory = &self.shared.memory;
+        self.meet(at, Op::Cas);
         let found = self.effect(at, Op::Cas, success);
         if !self.is_alive_for(at) {
             return Ok(current);
@@ -294,7 +334,7 @@ unsafe impl MemoryCas for Party {
     unsafe fn and_fenced(&self, at: usize, bits: u32) {
         self.rmw(at, Op::AndFenced, Ordering::Release, Change::And(bits));
         if !matches!(effect(self.name, self.kind(at), Op::AndFenced, Ordering::Release), Some(Effect::NoFence)) {
-            self.shared.memory.fence_full();
+            self.full_fence();
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seqslot_core::{
-    Access, AtomicU32, Claim, CreateFault, Created, Lock, Mapping, Memory, ObjectSpec, OpenFault, Ordering, Os, OsError, Process, Woken,
+    Access, AtomicU32, Claim, CreateFault, Created, Exclusion, Exclusive, Lock, Mapping, Memory, ObjectSpec, OpenFault, Ordering, Os,
+    OsError, Process, Woken,
 };
 
 use crate::mutation::{Effect, Kind, Op, effect};
@@ -15,9 +16,11 @@ impl Party {
     /// Takes a lock of the kernel, if nobody has it.
     pub fn claim_lock(&self, lock: Lock) -> Option<PartyClaim> {
         let word = self.shared.lock(lock);
-        // ORDERING: Acquire, as a kernel's lock; pairs with the Release of the one who lets go.
-        let taken = word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        if taken.is_err() && !matches!(effect(self.name, Kind::None, Op::Claim, Ordering::Acquire), Some(Effect::Left)) {
+        let found = effect(self.name, Kind::None, Op::Claim, Ordering::Acquire);
+        // ORDERING: Acquire, edge "claim", as a kernel's lock; pairs with the Release of the one who lets go.
+        let order = if matches!(found, Some(Effect::Relaxed)) { Ordering::Relaxed } else { Ordering::Acquire };
+        let taken = word.compare_exchange(0, 1, order, Ordering::Relaxed);
+        if taken.is_err() && !matches!(found, Some(Effect::Left)) {
             return None;
         }
         Some(PartyClaim { shared: self.shared.clone(), lock })
@@ -75,7 +78,9 @@ unsafe impl Os for Party {
     }
 
     fn sleep(&self, _time: Duration) {
-        loom::thread::yield_now();
+        if !self.is_restless() {
+            loom::thread::yield_now();
+        }
     }
 
     fn now(&self) -> Duration {
@@ -124,5 +129,25 @@ impl Claim for PartyClaim {
 impl Drop for PartyClaim {
     fn drop(&mut self) {
         self.shared.lock(self.lock).store(0, Ordering::Release);
+    }
+}
+
+/// The exclusion of a process with one thread, which loom need not see.
+pub struct Alone;
+
+/// (In a box: a thread of the model has a small stack.)
+pub struct AloneOf<T>(Box<std::sync::Mutex<T>>);
+
+impl Exclusion for Alone {
+    type Of<T> = AloneOf<T>;
+}
+
+impl<T> Exclusive<T> for AloneOf<T> {
+    fn new(value: T) -> Self {
+        Self(Box::new(std::sync::Mutex::new(value)))
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut T) -> R) -> R {
+        act(&mut self.0.try_lock().expect("one thread"))
     }
 }

@@ -1,22 +1,35 @@
 //! The world of one execution: a segment's words, the kernel's locks, and the queue of sleepers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex as PlainMutex;
+use std::sync::atomic::AtomicUsize;
 
 use loom::sync::atomic::AtomicU32;
 use loom::sync::{Condvar, Mutex};
 use seqslot_core::layout::head::{FLAG_OVERWRITE, HEAD_LEN};
 use seqslot_core::layout::slots::{SlotsGeometry, SlotsShape};
-use seqslot_core::{Config, Created, Lock, Memory, Ordering, Reader, Segment, SlotsView, Writer};
+use seqslot_core::{Config, Created, Lock, Memory, Ordering, Reader, Segment, SlotFace, SlotsView, Writer};
 
 use crate::loom_memory::{Builder, LoomMemory};
 use crate::mutation::Kind;
 use crate::party::Party;
+use crate::platform::Alone;
 
 /// Bytes of a sample.
 pub const CAPACITY: u32 = 4;
+/// At most so many processes attach.
+const PARTIES: usize = 8;
 /// Locks of a segment.
 const LOCKS: usize = Lock::EVICTION.number() as usize + 1;
+
+/// What a segment is used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Plain,
+    Overwriting,
+    Faces,
+}
 
 /// The shape of a model's segment, and what every word of it is.
 pub struct Plan {
@@ -26,30 +39,48 @@ pub struct Plan {
     /// Offsets of the words that loom sees.
     pub modelled: Vec<usize>,
     plain: Vec<usize>,
+    watched: Vec<Kind>,
 }
 
 impl Plan {
     pub fn new(slots: u32, writers: u32, readers: u32) -> Self {
-        Self::lay_out(slots, writers, readers, false, |_| true)
+        Self::lay_out(slots, writers, readers, Sort::Plain, |_| true)
+    }
+
+    /// The seeds' face is used: loom sees the change counters, and payloads are words that may be copied.
+    pub fn for_faces(slots: u32, writers: u32, readers: u32) -> Self {
+        Self::lay_out(slots, writers, readers, Sort::Faces, |_| true)
     }
 
     /// Samples may be overwritten.
     pub fn overwriting(slots: u32, writers: u32, readers: u32) -> Self {
-        Self::lay_out(slots, writers, readers, true, |_| true)
+        Self::lay_out(slots, writers, readers, Sort::Overwriting, |_| true)
     }
 
     /// Loom sees the words of these slots only; the others change before the threads start and not again.
     pub fn with_slots(slots: u32, writers: u32, readers: u32, seen: &[u32]) -> Self {
-        Self::lay_out(slots, writers, readers, false, |slot| seen.contains(&slot))
+        Self::lay_out(slots, writers, readers, Sort::Plain, |slot| seen.contains(&slot))
     }
 
-    fn lay_out(slots: u32, writers: u32, readers: u32, overwrite: bool, seen: impl Fn(u32) -> bool) -> Self {
+    /// Loads of words of these kinds are never forgotten over later ones (which takes more executions): where a thread loads a word
+    /// before it stores to it, or several threads load it.
+    pub fn watching(self, kinds: &[Kind]) -> Self {
+        Self { watched: kinds.to_vec(), ..self }
+    }
+
+    fn lay_out(slots: u32, writers: u32, readers: u32, sort: Sort, seen: impl Fn(u32) -> bool) -> Self {
+        let overwrite = sort == Sort::Overwriting;
         let flags = if overwrite { FLAG_OVERWRITE } else { 0 };
         let shape = SlotsShape { slots, capacity: CAPACITY, writers, readers, align: 32, flags };
         let geometry = SlotsGeometry::new(shape).expect("a small segment");
         let config = Config::slots(u64::from(slots), u64::from(CAPACITY)).writers(writers).readers(readers);
         let config = if overwrite { config.overwrite() } else { config };
-        let kinds: Vec<Kind> = (0..geometry.total_len).step_by(4).map(|at| Kind::of(&geometry, at)).collect();
+        let kinds = (0..geometry.total_len).step_by(4).map(|at| match Kind::of(&geometry, at) {
+            // Only ever added to, and summed up by the seeds' face.
+            Kind::Changes | Kind::EntryChanges if sort != Sort::Faces => Kind::ForPeople,
+            kind => kind,
+        });
+        let kinds: Vec<Kind> = kinds.collect();
         // SAFETY: the memory is the world's own and lives as long as its handles; nothing is read or written through this view.
         let empty = unsafe { SlotsView::new(Builder::new(geometry.total_len).build(), geometry) }.expect("the geometry's own length");
         // The head is written before anybody reads it.
@@ -58,7 +89,10 @@ impl Plan {
             let unseen = at >= geometry.slots_at && !seen(((at - geometry.slots_at) / geometry.stride as usize) as u32);
             if unseen || kinds[at / 4] == Kind::ForPeople { plain.push(at) } else { modelled.push(at) }
         });
-        Self { config, geometry, kinds, modelled, plain }
+        if sort == Sort::Faces {
+            modelled.extend((0..geometry.total_len).step_by(4).filter(|&at| kinds[at / 4] == Kind::Payload));
+        }
+        Self { config, geometry, kinds, modelled, plain, watched: Vec::new() }
     }
 
     fn has_lock(&self, number: u8) -> bool {
@@ -80,9 +114,13 @@ impl Plan {
         for slot in 0..g.slots as usize {
             builder = builder.payload(g.slots_at + slot * g.stride as usize + g.payload_offset as usize, CAPACITY as usize);
         }
+        let watched = self.modelled.iter().filter(|&&at| self.watched.contains(&self.kind(at)));
         let shared = Arc::new(Shared {
             plan: self.clone(),
             memory: builder.build(),
+            fences: Point::new(),
+            watched: watched.map(|&at| (at, (0..PARTIES).map(|_| Point::new()).collect())).collect(),
+            parties: AtomicUsize::new(0),
             sleepers: Mutex::new(Vec::new()),
             alarm: Condvar::new(),
             locks: (0..LOCKS as u8).map(|number| self.has_lock(number).then(|| AtomicU32::new(0))).collect(),
@@ -93,6 +131,20 @@ impl Plan {
         // SAFETY: a fresh world, laid out once.
         let segment = unsafe { Segment::format(creator, created, &self.config) }.expect("formats");
         World { shared, segment, attached: PlainMutex::default() }
+    }
+}
+
+/// A place where threads meet: loom tries every order in which they come. Nothing is carried from one to the other.
+pub struct Point(AtomicU32);
+
+impl Point {
+    fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    pub fn touch(&self) {
+        // One that fails stores nothing, so that no fence finds anything to carry; loom counts it as an access that all others meet.
+        let _ = self.0.compare_exchange(1, 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -107,6 +159,11 @@ pub struct Sleeper {
 pub struct Shared {
     pub plan: Arc<Plan>,
     pub memory: LoomMemory,
+    /// Where full fences meet.
+    pub fences: Point,
+    /// Where others' stores meet each party's loads, for the words that are watched.
+    pub watched: HashMap<usize, Vec<Point>>,
+    parties: AtomicUsize,
     /// The kernel's queue of sleepers: its lock orders a wait's look at the word against wakes.
     pub sleepers: Mutex<Vec<Sleeper>>,
     pub alarm: Condvar,
@@ -115,6 +172,17 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The number of one more party.
+    pub fn enrol(&self) -> usize {
+        let number = self.parties.fetch_add(1, Ordering::Relaxed);
+        assert!(number < PARTIES, "too many parties");
+        number
+    }
+
+    pub fn parties(&self) -> usize {
+        self.parties.load(Ordering::Relaxed)
+    }
+
     pub fn lock(&self, lock: Lock) -> &AtomicU32 {
         self.locks[lock.number() as usize].as_ref().expect("a lock of an entry of the segment")
     }
@@ -122,6 +190,9 @@ impl Shared {
 
 /// A process's segment. The world keeps it; every handle is gone before the world is, which a model declares first.
 pub type Attached = &'static Segment<Party>;
+
+/// The seeds' face of a process with one thread.
+pub type Face = SlotFace<Party, Alone>;
 
 /// A segment and those attached to it.
 pub struct World {
@@ -160,15 +231,30 @@ impl World {
         Reader::join(self.attach(name)).expect("a free entry")
     }
 
+    /// A process that uses the seeds' face.
+    pub fn face(&self, name: &'static str) -> Face {
+        let party = Party::new(self.shared.clone(), name);
+        SlotFace::new(Segment::adopt(party.clone(), party).expect("attaches")).expect("no overwriting")
+    }
+
     pub fn view(&self) -> &SlotsView<Party> {
         self.segment.view()
     }
 
     /// Sets the first word of a level of the free map, as nobody's deed: hints may be wrong.
     pub fn set_marks(&self, level: usize, bits: u32) {
-        let at = self.view().free_word(level, 0).expect("a word of the map").at();
+        self.set(self.view().free_word(level, 0).expect("a word of the map").at(), bits);
+    }
+
+    /// Stores to a word, before the threads start.
+    fn set(&self, at: usize, value: u32) {
         // SAFETY: the offset is that of a word of this memory.
-        unsafe { self.shared.memory.store(at, bits, Ordering::Relaxed) };
+        unsafe { self.shared.memory.store(at, value, Ordering::Relaxed) };
+    }
+
+    /// Slot `index`, which nobody owns, has had so many generations.
+    pub fn set_generation(&self, index: u32, generation: u32) {
+        self.set(self.view().slot(index).expect("a slot").state().at(), generation);
     }
 
     /// Nothing is lost: no slot is owned, and nobody who counts owes a read.

@@ -15,6 +15,7 @@ mod notify;
 mod overwrite;
 mod recovery;
 mod scarce;
+mod seeds;
 mod writers;
 
 /// Every mutation.
@@ -27,10 +28,14 @@ pub fn mutations() -> impl Iterator<Item = &'static Mutation> {
         notify::MUTATIONS,
         scarce::MUTATIONS,
         recovery::MUTATIONS,
+        seeds::MUTATIONS,
     ]
     .into_iter()
     .flatten()
 }
+
+/// What a thread needs that makes faces.
+const STACK_WORDS: usize = 0x8000;
 
 /// Whether a model is part of `LOOM_SMALL`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,16 @@ pub fn only_small() -> bool {
 /// Explores a model, with at most `bound` preemptions, and says how many executions there were.
 fn check(name: &str, bound: usize, size: Size, model: impl Fn() + Sync + Send + 'static) {
     check_cases(name, bound, size, std::iter::once(()), move |()| model());
+}
+
+/// As [`check`], for models of the seeds' face, whose making needs more of a stack than loom's first thread has.
+fn check_faces(name: &str, bound: usize, size: Size, model: impl Fn() + Sync + Send + 'static) {
+    let model = Arc::new(model);
+    check(name, bound, size, move || {
+        let model = model.clone();
+        let first = loom::thread::Builder::new().stack_size(STACK_WORDS).spawn(move || model());
+        first.expect("a thread").join().expect("no panic");
+    });
 }
 
 /// Explores a model once for each case.
