@@ -124,6 +124,7 @@ impl Party {
 
     /// Loom takes the processor away at accesses only, where they meet: so fences meet at a point of their own, or it would not try
     /// what happens if another's fence comes first.
+    #[track_caller]
     fn full_fence(&self) {
         self.shared.fences.touch();
         self.shared.memory.fence_full();
