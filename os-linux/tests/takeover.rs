@@ -16,6 +16,9 @@ fn dir(tag: &str) -> PathBuf {
     std::fs::create_dir_all(&d).unwrap();
     d
 }
+/// Rounds of the race that nothing orders.
+const ROUNDS: u32 = 3000;
+
 thread_local! { static AFTER_OPEN: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) }; }
 #[derive(Clone, Copy)]
 struct H(Linux);
@@ -77,4 +80,31 @@ fn an_attach_that_meets_a_takeover_is_not_the_writer_of_an_orphan() {
     drop(other.borrow_mut().take());
     std::fs::remove_dir_all(&d).unwrap();
     assert!(told, "attach answered Ok (is_owner {owner}) for an object whose name is gone");
+}
+
+/// Of a creator that takes a dead owner's name over and a writer that attaches meanwhile, at most one is the owner.
+#[test]
+fn a_takeover_and_an_attach_do_not_both_own_the_name() {
+    let d = dir("both");
+    let path = &d.join("snap");
+    let config = SnapshotConfig::of::<u64>();
+    let barrier = &std::sync::Barrier::new(2);
+    for round in 0..ROUNDS {
+        SnapshotWriter::<Linux, u64>::create(Linux::new(), path, config).unwrap().leave();
+        std::thread::scope(|scope| {
+            let creator = scope.spawn(|| {
+                barrier.wait();
+                SnapshotWriter::<Linux, u64>::create(Linux::new(), path, config)
+            });
+            barrier.wait();
+            // The looks of the one fall into all places of the other.
+            (0..round % 64 * 40).for_each(|_| core::hint::spin_loop());
+            let attached = SnapshotWriter::<Linux, u64>::attach(Linux::new(), path);
+            let created = creator.join().unwrap();
+            let owners =
+                attached.as_ref().is_ok_and(SnapshotWriter::is_owner) as u32 + created.as_ref().is_ok_and(SnapshotWriter::is_owner) as u32;
+            assert!(owners <= 1, "two owners of one name in round {round}");
+        });
+    }
+    std::fs::remove_dir_all(&d).unwrap();
 }

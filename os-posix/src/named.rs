@@ -66,15 +66,24 @@ fn take_over<L: Locking>(place: &Place, draft: Draft<L>) -> Result<Option<Locked
         return Ok(None);
     }
     let object = Object::open(place, &old.name, Access::ReadWrite).map_err(CreateFault::Os)?;
-    if let Some(object) = object {
-        if L::is_claimed(&object, Lock::OWNER).map_err(CreateFault::Os)? {
-            return Err(CreateFault::AlreadyExists { pid: L::owner_pid(&object, object.alleged_owner()) });
-        }
+    // Held, not only looked at: a writer that attaches to the old object meanwhile must not think that the name is its own.
+    let owner = match &object {
+        Some(object) => match L::claim(object, Lock::OWNER).map_err(CreateFault::Os)? {
+            None => return Err(CreateFault::AlreadyExists { pid: L::owner_pid(object, object.alleged_owner()) }),
+            held => held,
+        },
+        None => None,
+    };
+    if object.is_some() {
         object::unlink(&old.name).map_err(CreateFault::Os)?;
-        L::tidy(&object);
     }
     // The old flink's lock goes only after the new one, locked, is in its place.
-    let new = draft.replace(place).map_err(CreateFault::Os)?;
+    let new = draft.replace(place).map_err(CreateFault::Os);
+    drop(owner);
+    if let Some(object) = &object {
+        L::tidy(object);
+    }
+    let new = new?;
     drop(old);
     Ok(new)
 }
