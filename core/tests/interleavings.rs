@@ -65,6 +65,9 @@ unsafe impl Memory for HookMem {
         unsafe { self.0.store(at, v, o) }
     }
     fn fence(&self, o: Ordering) {
+        if o == Ordering::Release {
+            event("release fence", 0);
+        }
         self.0.fence(o)
     }
     fn fence_full(&self) {
@@ -561,4 +564,18 @@ fn a_commit_behind_a_look_over_the_slots_hides_no_owed_sample() {
         }
     }
     assert_eq!((found.len(), &found), (2, &*sent.borrow()), "both, in order");
+}
+/// Who does not count may be copying a sample when a writer of the safe face gets its slot: a byte of the next sample must not be
+/// seen before the claim (on processors that reorder stores).
+#[test]
+fn no_byte_is_written_before_the_claim_of_its_slot_is_seen() {
+    let s = hooked(&Config::slots(1, 8).writers(2).readers(1));
+    let face = SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let safe = s.writer().unwrap();
+    let sample = face.reserve_slot(1).unwrap();
+    face.commit_slot(sample, b"copied").unwrap();
+    let claimed: &'static std::cell::Cell<Option<u32>> = Box::leak(Box::default());
+    arm("release fence", 0, 0, move || claimed.set(Some(s.view().slot(0).unwrap().unread().load(Relaxed))));
+    let _loan = safe.loan().unwrap();
+    assert_eq!(claimed.get(), Some(0), "a Release fence between the claim and the first byte");
 }
