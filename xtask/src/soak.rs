@@ -71,7 +71,9 @@ impl Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let folder = std::env::temp_dir().join(format!("seqslot-soak-{}", std::process::id()));
+    // Beside the log, so that a run that goes on from it takes over what a killed one left.
+    let own = || std::env::temp_dir().join(format!("seqslot-soak-{}", std::process::id()));
+    let folder = args.log.as_ref().map_or_else(own, |log| log.with_extension("parts"));
     std::fs::create_dir_all(&folder)?;
     let outcome = match args.pause {
         Some(seconds) => pause::run(seconds, &folder),

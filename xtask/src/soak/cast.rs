@@ -46,7 +46,7 @@ impl<'a> Cast<'a> {
         }
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("soak-party").arg(self.segment).arg(self.board_file).arg(role.name()).arg(self.policy.name());
-        command.arg(number.to_string()).arg(self.round.to_string());
+        command.arg(number.to_string()).arg(self.round.to_string()).arg(std::process::id().to_string());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         self.actors.push(Actor { role, number, child, is_alive: true });
         Ok(self.actors.len() - 1)

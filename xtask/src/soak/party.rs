@@ -21,9 +21,22 @@ pub struct PartyArgs {
     policy: Policy,
     number: usize,
     round: u32,
+    /// The process that started this one
+    director: u32,
+}
+
+/// A run that is killed takes its processes with it.
+fn end_with_parent(parent: u32) -> Result<(), Box<dyn std::error::Error>> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a command that takes a number.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)
+    };
+    if std::os::unix::process::parent_id() == parent { Ok(()) } else { Err("the run was killed".into()) }
 }
 
 pub fn run(args: &PartyArgs) -> Outcome {
+    end_with_parent(args.director)?;
     let board = Board::open(&args.board)?;
     let party = board.party(args.number);
     let outcome = match args.role {
