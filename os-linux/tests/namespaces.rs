@@ -63,8 +63,13 @@ impl First {
         let inside = std::fs::read_to_string(children).unwrap().trim().to_owned();
         assert!(!inside.is_empty(), "unshare has no child");
         self.player.kill();
-        // A zombie until somebody waits for it: its locks are gone when its descriptors are.
-        while std::fs::read_dir(format!("/proc/{inside}/fd")).is_ok_and(|fds| fds.count() > 0) {
+        // Its descriptors, and with them its locks, are gone when the last of its threads is a zombie or not there any more.
+        let is_running = || {
+            let tasks = std::fs::read_dir(format!("/proc/{inside}/task")).into_iter().flatten().flatten();
+            let states = tasks.map(|task| std::fs::read_to_string(task.path().join("stat")).unwrap_or_default());
+            states.into_iter().any(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X'])))
+        };
+        while is_running() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
