@@ -138,7 +138,8 @@ pub fn create(path: &std::path::Path, error: &CreateError) -> Failure {
 pub fn attach(path: &std::path::Path, error: &AttachError) -> Failure {
     let failure = Failure::of(error.cause(), &path.display().to_string(), error);
     match error {
-        AttachError::NotFound => failure.next("start the writer (`seqslot pub PATH`), or look whether the path is right"),
+        AttachError::NotFound => failure
+            .next("start the writer (`seqslot pub PATH`), or look whether the path is right; containers must have the same /dev/shm, too"),
         AttachError::Untrusted { .. } => failure.next("`seqslot inspect PATH` shows it without trusting it"),
         AttachError::Os(error) => failure.next(os_advice(error)),
         AttachError::BadName { .. } => failure.next("give the path of a segment's name file"),

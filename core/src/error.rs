@@ -181,7 +181,7 @@ errors! {
         /// The path is there and is not a segment's name file.
         NotASegment => Corruption, "the path is not a segment's name file";
         /// The object belongs to another user, or others may write it.
-        Untrusted { uid: u32, mode: u32 } => Corruption, "the object belongs to user {uid} with mode {mode:o}: not trusted";
+        Untrusted { uid: u32, mode: u32 } => Corruption, "the object belongs to user {uid} with mode {mode:o}, which is not trusted; attach as that user, or have it made for your group";
         /// A system call failed.
         Os(error: OsError) => Os, "{error}";
     }
@@ -287,7 +287,7 @@ errors! {
         /// The path is there and is not a segment's name file.
         NotASegment => Corruption, "the path is not a segment's name file";
         /// The object belongs to another user, or others may write it.
-        Untrusted { uid: u32, mode: u32 } => Corruption, "the object belongs to user {uid} with mode {mode:o}: not trusted";
+        Untrusted { uid: u32, mode: u32 } => Corruption, "the object belongs to user {uid} with mode {mode:o}, which is not trusted; attach as that user, or have it made for your group";
         /// A living process has the one writer's entry of the snapshot; its number is 0 as for
         /// [`CreateError::AlreadyExists`].
         Taken { pid: u32 } => Contention, "the segment's writer ({}) is alive; stop it first", Who(*pid);
@@ -322,7 +322,7 @@ errors! {
     /// Why a writer or reader entry was not claimed.
     JoinError {
         /// Every entry is taken by somebody alive, is being put right just now, or (readers) was once shared by users of the seeds' face.
-        Full { entries: u32 } => Contention, "all {entries} entries are taken by living processes";
+        Full { entries: u32 } => Contention, "all {entries} entries are taken by living processes; stop one, or make the segment with more";
         /// The index asked for is not below the segment's count.
         OutOfBounds { index: u32, entries: u32 } => Misuse, "index {index} is out of bounds: the segment has {entries}";
         /// Somebody alive has the index asked for, it was once shared by users of the seeds' face, or the reader was evicted within its join.
