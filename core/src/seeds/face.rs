@@ -26,6 +26,9 @@ use crate::slots::parts::Slot;
 /// nothing. Its threads are ordered by locks of kind `E`. Samples of the safe face's writers go to registered readers only; samples
 /// of this face go to every reader. Dropping it gives loans back; what its readers owe stays owed to their indices.
 ///
+/// Readers of this face count for whoever reserves through it and names them. A writer of the safe face names nobody and waits for the
+/// registered readers alone: in one segment with it, samples that readers of this face owe a read are taken away.
+///
 /// ```
 /// # use core::sync::atomic::AtomicU8;
 /// use seqslot_core::{Bare, Config, Exclusion, Exclusive, Region, Segment, SlotBackend, SlotFace};
