@@ -1,6 +1,7 @@
 //! Developers' commands: `cargo xtask --help`. Each ends in one line that counts what it did, and fails loudly.
 
 mod coverage;
+mod crash;
 mod full;
 mod fuzz;
 mod instructions;
@@ -46,6 +47,8 @@ enum Command {
     Tsan(sanitize::ThreadArgs),
     /// Run the tests under AddressSanitizer (needs a nightly toolchain)
     Asan(sanitize::AddressArgs),
+    /// Kill a simulated process before its n-th store, system call or wake, for every n of every operation; then the one that recovers
+    Crash(crash::Args),
     /// Line coverage of the core by all tests that run its code; fails under 95 % (needs llvm-22)
     Coverage(coverage::Args),
     /// Hostile bytes: fuzz the targets under AddressSanitizer, replay the kept inputs, let an adversary write over segments in use
@@ -68,6 +71,7 @@ fn main() -> std::process::ExitCode {
         Command::Mutants(args) => mutants::run(&args),
         Command::Tsan(args) => sanitize::thread(&args),
         Command::Asan(args) => sanitize::address(&args),
+        Command::Crash(args) => crash::run(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Sim(args) => sim::run(&args),
