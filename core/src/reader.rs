@@ -78,7 +78,8 @@ pub(crate) struct ReaderShared<H: SegmentHandle> {
 }
 
 impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
-    /// Claims the first free reader entry of the segment and joins: everything committed after this returns is delivered.
+    /// Claims the first free reader entry of the segment and joins: everything committed after this returns is delivered. What is being
+    /// committed meanwhile may be delivered or not, each sample for itself; what was committed before is not.
     /// O(slots). Where every entry seems taken it looks again a few times, a millisecond apart: one may be being put right just now.
     ///
     /// # Errors
