@@ -9,18 +9,18 @@ use crate::plan::SLOTS;
 /// The whole life of a carer's process.
 pub(crate) fn live(env: &Env) {
     while let Some(segment) = env.attach(SLOTS) {
-        for _ in 0..1 + env.below(50) {
+        for _ in 0..env.session() {
             if env.stops() {
                 break;
             }
             match env.below(10) {
                 0..4 => recover(env, &segment),
-                4 if env.plan().evictions && env.chance(30) => evict(env, &segment),
+                4 if env.plan().evictions => evict(env, &segment),
                 5 => {
                     bounded("stats", SHORT, || segment.stats());
                 }
                 _ => {
-                    for _ in 0..1 + env.below(20) {
+                    for _ in 0..1 + env.below(8) {
                         env.idle();
                     }
                 }

@@ -62,7 +62,7 @@ fn publish(env: &Env, mut writer: SnapshotWriter<MockOs, Value>) {
     let now = env.model().tick();
     let other = env.shared.cell.borrow_mut().writer.replace((env.pid, now));
     assert!(other.is_none(), "{} writes the cell, and so does {other:?}", env.pid);
-    for _ in 0..1 + env.below(100) {
+    for _ in 0..env.session() {
         if env.stops() {
             break;
         }
@@ -98,7 +98,7 @@ pub(crate) fn read(env: &Env) {
 fn follow(env: &Env, reader: &mut SnapshotReader<MockOs, Value>) {
     // The number and the generation seen last.
     let mut seen = (0, 0);
-    for _ in 0..1 + env.below(100) {
+    for _ in 0..env.session() {
         match env.below(10) {
             _ if env.stops() => break,
             0..6 => look(env, reader, &mut seen),

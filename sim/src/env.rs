@@ -58,12 +58,22 @@ impl Env {
         self.below(100) < percent
     }
 
+    /// Whether this system has acts of this kind.
+    pub(crate) fn does(&self, act: u64) -> bool {
+        self.plan().acts >> act & 1 != 0
+    }
+
+    /// How many acts a session has.
+    pub(crate) fn session(&self) -> u64 {
+        1 + self.below(self.plan().session)
+    }
+
     pub(crate) fn stops(&self) -> bool {
         self.shared.stop.get()
     }
 
     pub(crate) fn idle(&self) {
-        self.os.sleep(IDLE * (1 << self.below(7)) as u32);
+        self.os.sleep(IDLE * (1 << self.below(self.plan().idle)) as u32);
     }
 
     /// Some time up to `most`, small ones as likely as large ones.

@@ -49,7 +49,7 @@ pub(crate) fn write(env: &Env) {
     while let Some(segment) = env.attach(SLOTS) {
         let face = over(segment);
         let mut entry = None;
-        for _ in 0..1 + env.below(200) {
+        for _ in 0..env.session() {
             if env.stops() {
                 break;
             }

@@ -70,6 +70,9 @@ struct ReaderModel {
     from: Vec<usize>,
     taken: u64,
     evicted: bool,
+    /// Its index had another holder before, whose audience a commit under way may have seen: of the commits that overlap the join this
+    /// reader may then get any, not all from some point on.
+    inherits: bool,
     /// Takes in a row that found nothing, and when the first began.
     nothing: (u32, u64),
 }
@@ -99,6 +102,8 @@ pub(crate) struct Model {
     /// Slot and reader.
     holds: Vec<(u32, usize)>,
     evictions: Vec<ReaderId>,
+    /// Mask of the reader indices that were ever joined.
+    used: u32,
     pub(crate) parked: HashMap<u32, Parked>,
     pub(crate) tally: Tally,
 }
@@ -120,6 +125,7 @@ impl Model {
             loans: HashMap::new(),
             holds: Vec::new(),
             evictions: Vec::new(),
+            used: 0,
             parked: HashMap::new(),
             tally: Tally::default(),
         }
@@ -226,7 +232,9 @@ impl Model {
         let from: Vec<usize> = self.streams.iter().map(first).collect();
         let next = from.iter().map(|&at| (at, false)).collect();
         let evicted = id.is_some_and(|id| self.evictions.contains(&id));
-        let reader = ReaderModel { pid, id, index, joined, next, from, taken: 0, evicted, nothing: (0, 0) };
+        let inherits = self.tally.deaths != 0 || !self.evictions.is_empty() || self.used & 1 << index != 0;
+        self.used |= 1 << index;
+        let reader = ReaderModel { inherits, pid, id, index, joined, next, from, taken: 0, evicted, nothing: (0, 0) };
         self.readers.push(Some(reader));
         self.readers.len() - 1
     }
@@ -270,7 +278,7 @@ impl Model {
             "reader {key} took {taken:?} a second time, out of order, or from before its join: it had come to entry {next} of {at}"
         );
         for skipped in &mut stream.log[next..at] {
-            if !overwrites && (has_taken || skipped.begun > reader.joined) {
+            if !overwrites && (has_taken && !reader.inherits || skipped.begun > reader.joined) {
                 skipped.pass(key);
             }
         }

@@ -34,6 +34,12 @@ pub(crate) struct Plan {
     pub(crate) start: u32,
     /// Samples that a reader holds at most.
     pub(crate) hold: u32,
+    /// Longest session of a writer and of a reader, in acts: short ones come and go all the time.
+    pub(crate) session: u64,
+    /// Which kinds of acts there are at all: systems that leave something out see more of the rest.
+    pub(crate) acts: u64,
+    /// How long an idle party sleeps at most, as a power of two of [`IDLE`].
+    pub(crate) idle: u64,
     pub(crate) evictions: bool,
     pub(crate) carers: u32,
     /// Readers of a snapshot cell; `None` for no cell.
@@ -91,6 +97,9 @@ impl Plan {
             reader_entries,
             start: if chance(30) { u32::MAX - below(40) as u32 } else { 0 },
             hold: 1 + below(u64::from(slots)) as u32,
+            session: 1 << (1 + below(9)),
+            acts: below(1 << 32) | below(1 << 32),
+            idle: 1 + below(11),
             evictions: !by_face && chance(25),
             carers: below(3) as u32,
             cell: chance(40).then(|| below(4) as u32),

@@ -45,7 +45,7 @@ fn session(env: &Env, reader: Reader<Handle<'_>>, began: u64) {
     {
         let follower = Follower { env, reader: &reader, key };
         let mut held = Vec::new();
-        for _ in 0..1 + env.below(300) {
+        for _ in 0..env.session() {
             if env.stops() {
                 break;
             }
@@ -76,13 +76,16 @@ impl<'r, 's> Follower<'_, 'r, 's> {
     fn act(&self, held: &mut Vec<Held<'r, 's>>) -> bool {
         let env = self.env;
         let full = held.len() >= env.plan().hold as usize;
-        match env.below(16) {
-            0..6 if !full => return self.take(held),
-            6..9 if !full => return self.take_timeout(held),
-            9 if !full => return self.take_batch(held),
-            10 => env.idle(),
-            11 if !held.is_empty() => held.iter().for_each(|held| self.check(held)),
-            12 if env.chance(3) => {
+        let takes_both = env.does(8) && env.does(9);
+        match env.below(8) {
+            0 | 1 if !full && env.does(8) => return self.take(held),
+            2 | 3 if !full && env.does(9) => return self.take_timeout(held),
+            // One way of taking there is always.
+            1 | 4 if !full && !takes_both => return self.take(held),
+            4 if !full && env.does(10) => return self.take_batch(held),
+            5 if env.does(11) => env.idle(),
+            6 if env.does(12) => held.iter().for_each(|held| self.check(held)),
+            6 if env.does(13) && env.chance(5) => {
                 if let Some(held) = held.pop() {
                     core::mem::forget(held.sample);
                 }
@@ -91,6 +94,7 @@ impl<'r, 's> Follower<'_, 'r, 's> {
                 let at = env.below(held.len() as u64) as usize;
                 self.release(held.swap_remove(at));
             }
+            _ if full => env.idle(),
             _ => {}
         }
         true
@@ -137,7 +141,7 @@ impl<'r, 's> Follower<'_, 'r, 's> {
         let is = self.env.model().took(self.key, taken);
         let taken = Held { sample, is };
         self.check(&taken);
-        if self.env.chance(50) { held.push(taken) } else { self.release(taken) }
+        if self.env.chance(if self.env.does(14) { 20 } else { 80 }) { held.push(taken) } else { self.release(taken) }
     }
 
     /// The bytes are those of the sample, and stay so.

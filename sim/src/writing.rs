@@ -31,7 +31,7 @@ fn session(env: &Env, writer: Writer<Handle<'_>>) {
     env.model().writer_joined(env.pid, index);
     {
         let mut loans = Vec::new();
-        for _ in 0..1 + env.below(200) {
+        for _ in 0..env.session() {
             if env.stops() {
                 break;
             }
@@ -46,11 +46,13 @@ fn session(env: &Env, writer: Writer<Handle<'_>>) {
 }
 
 fn act<'w, 's>(env: &Env, writer: &'w Writer<Handle<'s>>, loans: &mut Vec<Loan<'w, Handle<'s>>>) {
-    match env.below(20) {
-        0..10 => match loan(env, writer) {
+    let act = env.below(8);
+    match act {
+        // Always: a system without commits shows little.
+        0..3 => match loan(env, writer) {
             Some(mut loan) => {
                 env.model().loaned(env.pid, loan.slot());
-                if env.chance(80) {
+                if env.does(act) {
                     commit(env, writer, loan);
                 } else {
                     loan[0] = 0xff;
@@ -60,15 +62,15 @@ fn act<'w, 's>(env: &Env, writer: &'w Writer<Handle<'s>>, loans: &mut Vec<Loan<'
             None if loans.is_empty() => env.idle(),
             None => end(env, writer, loans.swap_remove(0), true),
         },
-        10..13 if !loans.is_empty() => {
+        3 if !loans.is_empty() => {
             let at = env.below(loans.len() as u64) as usize;
             let loan = loans.swap_remove(at);
             end(env, writer, loan, env.chance(60));
         }
-        13 if env.chance(5) && loans.len() > 1 => core::mem::forget(loans.pop()),
-        14 | 15 => send(env, writer),
-        16 | 17 => batch(env, writer),
-        18 => env.idle(),
+        4 if env.does(4) => send(env, writer),
+        5 if env.does(5) => batch(env, writer),
+        6 if env.does(6) && env.chance(5) => core::mem::forget(loans.pop()),
+        7 if env.does(7) => env.idle(),
         _ => {}
     }
 }
