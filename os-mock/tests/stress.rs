@@ -102,6 +102,11 @@ fn every_reader_gets_every_sample_while_slots_are_scarce() {
 }
 
 #[test]
+fn a_slot_is_never_on_loan_to_two() {
+    println!("{:?}", stress::contend(&segment(Config::slots(3, 64).writers(3)), 3));
+}
+
+#[test]
 fn who_stays_gets_everything_while_others_come_and_go() {
     println!("{:?}", stress::churn(&segment(roomy())));
 }

@@ -15,6 +15,7 @@
 //! ```
 
 mod churn;
+mod contend;
 mod deaths;
 mod overwrite;
 mod seeds;
@@ -26,6 +27,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 pub use churn::churn;
+pub use contend::contend;
 pub use deaths::deaths;
 pub use overwrite::overwrite;
 pub use seeds::seeds;
