@@ -107,6 +107,11 @@ fn a_slot_is_never_on_loan_to_two() {
 }
 
 #[test]
+fn the_only_slot_is_free_again_when_its_reader_has_left() {
+    println!("{:?}", stress::leaving(&segment(Config::slots(1, 200).writers(1).readers(2))));
+}
+
+#[test]
 fn who_stays_gets_everything_while_others_come_and_go() {
     println!("{:?}", stress::churn(&segment(roomy())));
 }

@@ -17,6 +17,7 @@
 mod churn;
 mod contend;
 mod deaths;
+mod leaving;
 mod overwrite;
 mod seeds;
 mod snapshots;
@@ -29,6 +30,7 @@ use std::time::Instant;
 pub use churn::churn;
 pub use contend::contend;
 pub use deaths::deaths;
+pub use leaving::leaving;
 pub use overwrite::overwrite;
 pub use seeds::seeds;
 pub use snapshots::snapshots;
