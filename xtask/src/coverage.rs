@@ -63,6 +63,7 @@ pub fn run(args: &Args) -> Outcome {
     if args.uncovered {
         println!("{report}");
     }
+    unexplained(&report)?;
     let all: usize = lines.values().map(BTreeMap::len).sum();
     let hit: usize = lines.values().flat_map(BTreeMap::values).filter(|count| **count != 0).count();
     let share = hit as f64 * 100.0 / all as f64;
@@ -165,6 +166,14 @@ fn uncovered(lines: &Lines) -> Result<String, Box<dyn Error>> {
         }
     }
     Ok(report)
+}
+
+/// Fails if a file has uncovered lines and is not named where they are explained.
+fn unexplained(report: &str) -> Result<(), Box<dyn Error>> {
+    let explained = std::fs::read_to_string(root().join("docs/coverage.md"))?;
+    let files = report.lines().filter_map(|line| line.split(':').next()?.strip_prefix("core/src/"));
+    let missing: std::collections::BTreeSet<_> = files.filter(|file| !explained.contains(&format!("`{file}`"))).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("docs/coverage.md does not explain the uncovered lines of {missing:?}").into()) }
 }
 
 #[cfg(test)]
