@@ -308,7 +308,7 @@ fn a_storm_of_signals_neither_cuts_nor_stretches_a_wait_and_loses_nothing() {
         assert_eq!(writer.loan_timeout(limit).err(), Some(LoanError::TimedOut));
         assert!(start.elapsed() >= limit, "cut after {:?}", start.elapsed());
     });
-    assert!(SIGNALS.load(Ordering::Relaxed) > before + 100, "hardly a storm");
+    assert!(SIGNALS.load(Ordering::Relaxed) > before + 10, "hardly a storm");
     // Samples under storms on both sides.
     let mut peer = Peer::start(test, "writer", &path);
     in_a_storm(|| take_all(&segment, 1, EACH, || peer.go_on()));
