@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
-use seqslot_core::{Exclusion, Exclusive, Ordering, Segment, SlotBackend, SlotError, SlotFace, SlotHandle, WriterIndex};
-use seqslot_os_mock::{MockOs, bounded};
+use seqslot_core::{Entry, Exclusion, Exclusive, Ordering, Segment, SlotBackend, SlotError, SlotFace, SlotHandle, WriterIndex};
+use seqslot_os_mock::{MockMemory, MockOs, bounded};
 
 use crate::env::{Env, LONG, SHORT};
 use crate::model::{Parked, Taken, byte};
@@ -67,9 +67,10 @@ fn entry_of(env: &Env, face: &Face) -> (u32, u32) {
     let view = face.segment().view();
     let entries =
         (0..face.segment().geometry().writers).filter_map(WriterIndex::new).filter_map(|index| Some((index, view.writer_entry(index)?)));
-    // An entry that is clean, or a dead namesake's: pids are not used twice here.
-    let mine = entries.into_iter().filter(|(_, entry)| entry.pid().load(Ordering::Relaxed) == env.pid);
-    let mine = mine.filter(|(_, entry)| entry.state().load(Ordering::Relaxed) & 3 != 0);
+    // The pid of a former holder stays in a clean entry, until the next one takes it: so it is looked at again behind the state.
+    let pid_is_mine = |entry: &Entry<'_, MockMemory>| entry.pid().load(Ordering::Relaxed) == env.pid;
+    let is_in_use = |entry: &Entry<'_, MockMemory>| entry.state().load(Ordering::Relaxed) & 3 != 0;
+    let mine = entries.into_iter().filter(|(_, entry)| pid_is_mine(entry) && is_in_use(entry) && pid_is_mine(entry));
     let (index, entry) = mine.max_by_key(|(index, _)| *index).unwrap_or_else(|| panic!("{} has a loan and no writer entry", env.pid));
     (index.get(), entry.head().load(Ordering::Relaxed))
 }
