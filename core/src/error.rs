@@ -327,6 +327,8 @@ errors! {
         OutOfBounds { index: u32, entries: u32 } => Misuse, "index {index} is out of bounds: the segment has {entries}";
         /// Somebody alive has the index asked for, it was once shared by users of the seeds' face, or the reader was evicted within its join.
         Taken { index: u32 } => Contention, "entry {index} is taken by a living process";
+        /// A writer was asked for, and the segment is used through the seeds' face, whose readers a writer of the safe face does not wait for.
+        SlotFace => Misuse, "the segment is used through the slot allocator's face; write through that, or make a segment of your own";
         /// The type does not fit the segment: its size, alignment, or type hash.
         TypeMismatch => Misuse, "the type does not fit the segment: size, alignment or type hash differ";
         /// The segment is mapped read-only.

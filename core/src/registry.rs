@@ -156,6 +156,10 @@ impl<O: SlotsOs> Segment<O> {
 
     /// Claims the first free writer entry, recovers what its last holder left, and marks it in use with `state`.
     pub(crate) fn claim_writer(&self, state: u32) -> Result<Claimed<O, WriterIndex>, JoinError> {
+        // Before anything is claimed or recovered; looked at again below.
+        if state == STATE_IN_USE && self.is_of_the_seeds_face() {
+            return Err(JoinError::SlotFace);
+        }
         let entries = self.geometry().writers;
         for tries_left in (0..TRIES).rev() {
             for index in (0..entries).filter_map(WriterIndex::new) {
@@ -170,6 +174,15 @@ impl<O: SlotsOs> Segment<O> {
                 let state = next_state(before, state);
                 // ORDERING: Release, before anything of the entry is used: a death from here on is recovered.
                 entry.state().store(state, Release);
+                if state & STATE_MASK == STATE_IN_USE {
+                    // Full fence, edge "one kind of writer": the state is visible before the flag is looked at.
+                    self.view().memory().fence_full();
+                    if self.is_of_the_seeds_face() {
+                        // ORDERING: Release, as above.
+                        entry.state().store(clean(state), Release);
+                        return Err(JoinError::SlotFace);
+                    }
+                }
                 // ORDERING: Relaxed, both, then Release: who sees the writer in `ever` (Acquire) sees it neither closed nor dead.
                 self.view().closed().fetch_and(!index.bit(), Relaxed);
                 self.view().died().fetch_and(!index.bit(), Relaxed);
@@ -179,6 +192,12 @@ impl<O: SlotsOs> Segment<O> {
             self.pause_for_recoverers(tries_left);
         }
         Err(refusal(None, entries))
+    }
+
+    /// Whether the seeds' face was ever opened on the segment.
+    fn is_of_the_seeds_face(&self) -> bool {
+        // ORDERING: Relaxed; at a writer's claim behind the fence of edge "one kind of writer".
+        self.view().flags().load(Relaxed) & SEEDS != 0
     }
 
     /// An entry whose lock is held may be one that somebody is recovering just now: a moment later it is free.

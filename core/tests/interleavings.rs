@@ -246,7 +246,8 @@ fn a_disconnection_does_not_hit_a_registered_reader() {
     let a: SlotFace<_, Mx> = SlotFace::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
     let b: SlotFace<_, Mx> = SlotFace::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
     b.next_unread_slot(0).unwrap(); // b uses reader 0
-    let writer = &*Box::leak(Box::new(s.writer().unwrap()));
+    let writer = SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let writer = &*Box::leak(Box::new(writer));
     let out: &'static RefCell<Option<_>> = Box::leak(Box::new(RefCell::new(None)));
     arm("or", at::DISCONNECTED_AT, 0, move || {
         drop(b);
@@ -254,13 +255,13 @@ fn a_disconnection_does_not_hit_a_registered_reader() {
         let Ok(reader) = s.reader() else { return };
         let reader = &*Box::leak(Box::new(reader));
         assert_eq!(reader.index().get(), 0);
-        writer.send(b"x").unwrap();
+        writer.commit_slot(writer.reserve_slot(0).unwrap(), b"x").unwrap();
         *out.borrow_mut() = reader.take().unwrap();
     });
     a.mark_reader_disconnected(0).unwrap();
     let Some(held) = out.borrow_mut().take() else { return };
     assert_eq!(&*held, b"x");
-    assert!(writer.try_loan().is_err(), "the slot of a sample held in place is on loan");
+    assert!(writer.reserve_slot(0).is_err(), "the slot of a sample held in place is on loan");
 }
 
 /// mark through a shared index clears a registered reader's bit.
@@ -273,20 +274,21 @@ fn a_late_mark_does_not_hit_a_registered_reader() {
     let h = a.reserve_slot(1).unwrap();
     a.commit_slot(h, b"old").unwrap();
     a.next_unread_slot(0).unwrap(); // shared
-    let writer = &*Box::leak(Box::new(s.writer().unwrap()));
+    let writer = SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let writer = &*Box::leak(Box::new(writer));
     let out: &'static RefCell<Option<_>> = Box::leak(Box::new(RefCell::new(None)));
     let unread_at = s.view().slot(0).unwrap().unread().at();
     arm("and", unread_at, 0, move || {
         drop(b);
         let reader = &*Box::leak(Box::new(s.reader().unwrap()));
         assert_ne!(reader.index().get(), 0, "an index that was shared may still be marked by somebody");
-        writer.send(b"new").unwrap();
+        writer.commit_slot(writer.reserve_slot(0).unwrap(), b"new").unwrap();
         *out.borrow_mut() = reader.take().unwrap();
     });
     let _ = a.mark_read(h, 0);
     let held = out.borrow_mut().take().expect("taken");
     assert_eq!(&*held, b"new");
-    assert!(writer.try_loan().is_err(), "the slot of a sample held in place is on loan");
+    assert!(writer.reserve_slot(0).is_err(), "the slot of a sample held in place is on loan");
 }
 
 /// an eviction during the join is undone by it.
@@ -565,17 +567,17 @@ fn a_commit_behind_a_look_over_the_slots_hides_no_owed_sample() {
     }
     assert_eq!((found.len(), &found), (2, &*sent.borrow()), "both, in order");
 }
-/// Who does not count may be copying a sample when a writer of the safe face gets its slot: a byte of the next sample must not be
-/// seen before the claim (on processors that reorder stores).
+/// Who does not count may be copying a sample when a writer gets its slot: a byte of the next sample must not be seen before the claim
+/// (on processors that reorder stores).
 #[test]
 fn no_byte_is_written_before_the_claim_of_its_slot_is_seen() {
     let s = hooked(&Config::slots(1, 8).writers(2).readers(1));
-    let face = SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
-    let safe = s.writer().unwrap();
+    let new = || SlotFace::<_, Mx>::new(Segment::adopt(s.os().clone(), *s.mapping()).unwrap()).unwrap();
+    let (face, other) = (new(), new());
     let sample = face.reserve_slot(1).unwrap();
     face.commit_slot(sample, b"copied").unwrap();
     let claimed: &'static std::cell::Cell<Option<u32>> = Box::leak(Box::default());
     arm("release fence", 0, 0, move || claimed.set(Some(s.view().slot(0).unwrap().unread().load(Relaxed))));
-    let _loan = safe.loan().unwrap();
+    other.reserve_slot(0).unwrap();
     assert_eq!(claimed.get(), Some(0), "a Release fence between the claim and the first byte");
 }

@@ -185,7 +185,8 @@ impl<O: SlotsOs + Os<Name = Path> + Default> SlotAllocator<O> {
     ///
     /// # Errors
     /// [`PosixSlotError::Shm`]: there is none (yet), it is not trusted, or the system refused; [`PosixSlotError::InvalidHeader`]:
-    /// it is not a segment of slots, of another version, cut short, or one that allows overwriting.
+    /// it is not a segment of slots, of another version, cut short, or one that allows overwriting; [`PosixSlotError::Slot`]: a writer of
+    /// the safe face lives in it.
     pub fn attach<P: Into<PathBuf>>(flink_path: P) -> Result<Self, PosixSlotError> {
         let path = flink_path.into();
         let segment = Segment::attach(O::default(), &path)?;
@@ -195,7 +196,10 @@ impl<O: SlotsOs + Os<Name = Path> + Default> SlotAllocator<O> {
     fn over(segment: Segment<O>, path: &Path) -> Result<Self, PosixSlotError> {
         // A path that is not UTF-8 was refused by create and by attach, so nothing is lost here.
         let flink_path = path.to_string_lossy().into_owned();
-        let face = SlotFace::new(segment).map_err(|_| PosixSlotError::InvalidHeader)?;
+        let face = SlotFace::new(segment).map_err(|error| match error {
+            SlotError::Overwrites => PosixSlotError::InvalidHeader,
+            error => error.into(),
+        })?;
         Ok(Self { face, flink_path })
     }
 }

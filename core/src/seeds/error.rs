@@ -30,6 +30,13 @@ pub enum SlotError {
     NoWriterEntry,
     /// The reader index is registered by the safe face, or just changing hands.
     ReaderTaken,
+    /// The segment allows overwriting: it keeps no account of who owes a read.
+    Overwrites,
+    /// A writer of the safe face lives in the segment: it would not wait for readers of this face.
+    SafeWriter {
+        /// Its index.
+        index: u32,
+    },
     /// The allocator was inherited by a fork; attach anew in the child.
     Forked,
     /// A system call failed.
@@ -41,8 +48,10 @@ impl SlotError {
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
-            Self::NoFreeSlot | Self::NoWriterEntry | Self::ReaderTaken => Cause::Contention,
-            Self::OutOfBounds | Self::SampleTooLarge { .. } | Self::InPlaceUnsupported | Self::StaleHandle | Self::Forked => Cause::Misuse,
+            Self::NoFreeSlot | Self::NoWriterEntry | Self::ReaderTaken | Self::SafeWriter { .. } => Cause::Contention,
+            Self::OutOfBounds | Self::SampleTooLarge { .. } | Self::InPlaceUnsupported | Self::StaleHandle | Self::Overwrites | Self::Forked => {
+                Cause::Misuse
+            }
             Self::LockPoisoned => Cause::Corruption,
             Self::Os(_) => Cause::Os,
         }
@@ -62,6 +71,8 @@ impl fmt::Display for SlotError {
             Self::StaleHandle => f.write_str("the handle's loan or sample is not in its slot any more, or the handle is another segment's"),
             Self::NoWriterEntry => f.write_str("every writer entry of the segment is taken by a living process"),
             Self::ReaderTaken => f.write_str("the reader index is taken by a reader of the safe face"),
+            Self::Overwrites => f.write_str("the segment allows overwriting: it keeps no account of who owes a read"),
+            Self::SafeWriter { index } => write!(f, "writer {index} of the safe face lives in the segment; stop it, or use another segment"),
             Self::Forked => f.write_str("the allocator belongs to the parent process; attach anew after fork"),
             Self::Os(error) => error.fmt(f),
         }

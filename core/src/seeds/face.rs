@@ -11,9 +11,8 @@ use super::exclusive::{Exclusion, Exclusive};
 use super::reading::Reading;
 use super::writing::{RECOVERY_INTERVAL_MS, Writing};
 use super::{change, connect, payload};
-use crate::error::HeadError;
-use crate::index::ReaderIndex;
-use crate::layout::control::SEEDS;
+use crate::index::{ReaderIndex, WriterIndex};
+use crate::layout::control::{SEEDS, STATE_IN_USE, STATE_MASK};
 use crate::memory::Memory;
 use crate::os::{Mapping, MemoryOf};
 use crate::segment::{Segment, SlotsOs};
@@ -26,8 +25,9 @@ use crate::slots::parts::Slot;
 /// nothing. Its threads are ordered by locks of kind `E`. Samples of the safe face's writers go to registered readers only; samples
 /// of this face go to every reader. Dropping it gives loans back; what its readers owe stays owed to their indices.
 ///
-/// Readers of this face count for whoever reserves through it and names them. A writer of the safe face names nobody and waits for the
-/// registered readers alone: in one segment with it, samples that readers of this face owe a read are taken away.
+/// Readers of this face count for whoever reserves through it and names them. A writer of the safe face names nobody, and would take
+/// away what they owe a read: so a segment that this face was ever opened on has no new ones, and one with a living one is refused.
+/// Readers of the safe face are welcome.
 ///
 /// ```
 /// # use core::sync::atomic::AtomicU8;
@@ -71,18 +71,35 @@ pub struct SlotFace<O: SlotsOs, E: Exclusion> {
     id: u64,
 }
 
+/// Refuses a segment in which a writer of the safe face lives.
+fn no_safe_writer<O: SlotsOs>(segment: &Segment<O>) -> Result<(), SlotError> {
+    for index in (0..segment.geometry().writers).filter_map(WriterIndex::new) {
+        let Some(entry) = segment.view().writer_entry(index) else { continue };
+        // ORDERING: Relaxed; the fence behind the flag, edge "one kind of writer".
+        let is_safe = entry.state().load(Relaxed) & STATE_MASK == STATE_IN_USE;
+        if is_safe && segment.writer_lives(index)? {
+            return Err(SlotError::SafeWriter { index: index.get() });
+        }
+    }
+    Ok(())
+}
+
 impl<O: SlotsOs, E: Exclusion> SlotFace<O, E> {
     /// The face over `segment`. From here on the segment's readers move their change counters.
     ///
     /// # Errors
-    /// [`HeadError::Field`] for a segment that allows overwriting: it keeps no account of who owes a read.
-    pub fn new(segment: Segment<O>) -> Result<Self, HeadError> {
+    /// [`SlotError::Overwrites`]; [`SlotError::SafeWriter`].
+    pub fn new(segment: Segment<O>) -> Result<Self, SlotError> {
         if segment.geometry().overwrite {
-            return Err(HeadError::Field { name: "overwrite flag", value: 1 });
+            return Err(SlotError::Overwrites);
         }
+        // Looked for before the flag, which is never taken back, and again behind it.
+        no_safe_writer(&segment)?;
+        // Edges "shared" and "one kind of writer".
         // ORDERING: Relaxed; the fence: a release that does not see the flag is seen by whatever this face looks at later.
         segment.view().flags().fetch_or(SEEDS, Relaxed);
         segment.view().memory().fence_full();
+        no_safe_writer(&segment)?;
         let mut id = [0; 8];
         id.copy_from_slice(&segment.head().instance[..8]);
         Ok(Self { writing: Exclusive::new(Writing::new()), reading: Exclusive::new(Reading::new()), id: u64::from_ne_bytes(id), segment })

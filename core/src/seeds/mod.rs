@@ -31,7 +31,8 @@
 //! |---|---|---|---|
 //! | changed | whatever publishes or frees: its counter or head, after the change | `notify_generation`: load of each | the change |
 //! | disconnect | `disconnected \|= bit` before the sweep | reserve: load of `disconnected` | that r's use is declared over |
-//! | reuse | every claim of a slot that is owed to somebody, and reserve: fence Release | `read_slot`: fence Acquire after the copy | that the slot was claimed: no byte of the next sample passes for the last one's |
+//! | one kind of writer | a writer of the safe face: its entry's state, fence; this face: the flag SEEDS, fence | each looks for the other behind its fence | that of the two at least one sees the other, and gives way |
+//! | reuse | reserve: fence Release after the claim | `read_slot`: fence Acquire after the copy | that the slot was claimed: no byte of the next sample passes for the last one's |
 
 #![allow(
     clippy::result_large_err,

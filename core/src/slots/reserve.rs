@@ -67,9 +67,6 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             }
             // ORDERING: Relaxed; the next Release of `unread` or `state` carries it, readers that see 0 take nothing.
             slot.unread().store(0, Relaxed);
-            // ORDERING: Release fence, edge "reuse" of the seeds' face; pairs with the Acquire fence after a copy: those who do not
-            // count may still be copying. Not needed for those who do, and free where stores are not reordered.
-            view.memory().fence(Release);
         }
         Reserved::new(index, mine)
     }
