@@ -171,7 +171,8 @@ fn traffic<O: SlotsOs>(siege: &Siege, attach: &dyn Fn() -> Option<Segment<O>>, t
             let sample = if round % 5 == 4 { reader.take_timeout(BRIEF).ok() } else { reader.take().ok().flatten() };
             if let Some(sample) = sample {
                 siege.given.fetch_add(1, Relaxed);
-                assert!(sample.copy_to(&mut into) <= segment.geometry().capacity as usize);
+                assert!(sample.len() <= segment.geometry().capacity as usize, "a sample of {} bytes", sample.len());
+                std::hint::black_box(sample.copy_to(&mut into));
                 if touches_payloads {
                     std::hint::black_box(sample.iter().map(|byte| u64::from(*byte)).sum::<u64>());
                 }
