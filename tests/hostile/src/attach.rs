@@ -34,7 +34,7 @@ pub struct Plan {
     occupied: u16,
     /// Words forged before the attach; `after` is ignored.
     forged: Vec<Spoil>,
-    /// Bytes cut off the end.
+    /// Above 128: words cut off the end.
     cut: u8,
     /// Words forged while it is used.
     script: Vec<Spoil>,
@@ -64,7 +64,7 @@ pub fn region_of(bytes: &[u8]) -> Option<(Arc<World>, Vec<Spoil>)> {
         world.spoil_now(*spoil);
     }
     let bytes = world.bytes();
-    let world = World::holding(&bytes[..bytes.len().saturating_sub(usize::from(plan.cut / 16))]);
+    let world = World::holding(&bytes[..bytes.len().saturating_sub(usize::from(plan.cut.saturating_sub(128)) * 4)]);
     for lock in 0..16_u8 {
         if plan.occupied >> lock & 1 != 0 {
             world.occupy(if lock < 8 { Lock::reader(lock) } else { Lock::writer(lock - 8) });
@@ -138,6 +138,8 @@ fn use_slots(world: &Arc<World>, script: Vec<Spoil>) {
     let Ok(segment) = Segment::adopt(os.clone(), os.mapping()) else { return };
     let g = *segment.geometry();
     drop(segment);
+    // What is still to be forged is aimed with the geometry that was found.
+    world.aim(g);
     let begin = |what, waits| world.begin(what, bound(&g, spoils, waits));
     exercise::segment(&|| Segment::attach(os.clone(), &()).ok(), world.base(), &begin);
     world.begin("inspect", bound(&g, spoils, false));

@@ -70,6 +70,9 @@ pub fn operations(bytes: &[u8]) {
     input.script.truncate(64);
     input.ops.truncate(256);
     let mut stage = Stage::new(&input);
+    // Somebody is there at first: most steps want one.
+    stage.step(Op::JoinWriter);
+    stage.step(Op::JoinReader);
     for op in &input.ops {
         stage.step(*op);
         stage.check_lent();

@@ -37,6 +37,8 @@ pub enum Place {
     Free(u8),
     /// A word of a slot's header.
     Slot(u8, u8),
+    /// A word of the header of a slot that is on loan, or holds a sample that somebody owes a read: so far on among those.
+    Busy(u8, u8),
     /// Any word.
     Any(u16),
 }
@@ -77,6 +79,15 @@ impl Value {
 }
 
 impl Place {
+    /// The slot that is meant where it depends on what is in the slots, of which `is_busy` tells.
+    #[must_use]
+    pub fn settle(self, geometry: Option<&SlotsGeometry>, is_busy: impl Fn(usize) -> bool) -> Self {
+        let (Self::Busy(nth, word), Some(g)) = (self, geometry) else { return self };
+        let busy: Vec<u32> = (0..g.slots).filter(|slot| is_busy(g.slots_at + *slot as usize * g.stride as usize)).collect();
+        let slot = busy.get(usize::from(nth) % busy.len().max(1)).copied().unwrap_or(u32::from(nth));
+        Self::Slot((slot % 256) as u8, word)
+    }
+
     /// The byte offset in a segment of this geometry (any region of `len` bytes where there is none); `here` and `last` are accesses.
     #[must_use]
     pub fn resolve(self, geometry: Option<&SlotsGeometry>, len: usize, here: usize, last: usize) -> usize {
@@ -88,7 +99,7 @@ impl Place {
                 Self::Head(word) => usize::from(word) * 4 % HEAD_LEN,
                 // What a snapshot keeps in words: its control lines and the first buffers.
                 Self::Control(word) | Self::Free(word) => HEAD_LEN + usize::from(word) * 4,
-                Self::Entry(line, word) | Self::Ring(line, word) | Self::Slot(line, word) => {
+                Self::Entry(line, word) | Self::Ring(line, word) | Self::Slot(line, word) | Self::Busy(line, word) => {
                     any(at::READERS_AT / 4 + usize::from(line) * LINE / 4 + usize::from(word) % 16)
                 }
                 Self::Any(word) => any(usize::from(word)),
@@ -103,7 +114,7 @@ impl Place {
             Self::Entry(entry, word) => at::OWNER_AT + wrap(entry, (g.rings_at - at::OWNER_AT) / LINE) * LINE + wrap(word, 16) * 4,
             Self::Ring(ring, word) => g.rings_at + wrap(ring, g.writers as usize) * g.ring_stride + wrap(word, g.ring_len as usize * 2) * 4,
             Self::Free(word) => g.free[0].at + wrap(word, (g.slots_at - g.free[0].at) / 4) * 4,
-            Self::Slot(slot, word) => {
+            Self::Slot(slot, word) | Self::Busy(slot, word) => {
                 let words = field::SLOT_HEADER_LEN / 4;
                 g.slots_at + wrap(slot, g.slots as usize) * g.stride as usize + wrap(word, words) * 4
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seqslot_core::layout::slots::SlotsGeometry;
+use seqslot_core::layout::slots::{OWNER_SHIFT, SLOT_STATE, SLOT_UNREAD, SlotsGeometry};
 use seqslot_core::{
     Access, AtomicU32 as Word, Claim, CreateFault, Created, Lock, Mapping, Memory, MemoryCas, ObjectSpec, OpenFault, Ordering, Os, OsError,
     Process, REGION_ALIGN, Raw, Region, Woken,
@@ -143,6 +143,11 @@ impl World {
         self.due.store(first, Relaxed);
     }
 
+    /// Forgeries to come are those of a segment of this geometry.
+    pub fn aim(&self, geometry: SlotsGeometry) {
+        self.script().geometry = Some(geometry);
+    }
+
     /// Adds one forgery, done now.
     pub fn spoil_now(&self, spoil: Spoil) {
         let last = self.last.load(Relaxed);
@@ -227,14 +232,24 @@ impl World {
     }
 
     fn apply(&self, script: &Script, spoil: Spoil, here: usize, last: usize) {
-        let at = spoil.place.resolve(script.geometry.as_ref(), self.raw.len(), here, last) / 4 * 4;
+        let is_busy = |slot: usize| self.peek(slot + SLOT_UNREAD) != 0 || self.peek(slot + SLOT_STATE) >> OWNER_SHIFT != 0;
+        let place = spoil.place.settle(script.geometry.as_ref(), is_busy);
+        let at = place.resolve(script.geometry.as_ref(), self.raw.len(), here, last) / 4 * 4;
         if at + 4 > self.raw.len() || script.hints_only && !script.geometry.as_ref().is_some_and(|g| is_hint(g, at)) {
             return;
         }
-        // SAFETY: 1. rounded down to a multiple of 4. 2. compared above. 3. the world is borrowed.
-        let before = unsafe { self.raw.load(at, Relaxed) };
-        // SAFETY: as above; 4. the allocation is writable, whatever the mapping says.
+        let before = self.peek(at);
+        // SAFETY: 1. rounded down to a multiple of 4. 2. compared above. 3. the world is borrowed. 4. the allocation is writable, whatever the mapping says.
         unsafe { self.raw.store(at, spoil.value.of(before), Relaxed) };
+    }
+
+    /// The word at `at`; 0 outside.
+    fn peek(&self, at: usize) -> u32 {
+        if !at.is_multiple_of(4) || at + 4 > self.raw.len() {
+            return 0;
+        }
+        // SAFETY: 1. and 2. compared above. 3. the world is borrowed.
+        unsafe { self.raw.load(at, Relaxed) }
     }
 
     fn inside(&self, at: usize, len: usize) {
