@@ -12,7 +12,7 @@ use seqslot_core::{Bare, Config, Lock, Mapping, Segment, SnapshotConfig, Snapsho
 use crate::exercise::{self, BRIEF, bound};
 use crate::inspect;
 use crate::party::sum;
-use crate::spoil::Spoil;
+use crate::spoil::{Spoil, script};
 use crate::world::{HostileOs, World};
 
 /// Longest region of the raw inputs.
@@ -32,12 +32,11 @@ pub struct Plan {
     are_dead: bool,
     /// Locks that somebody else holds.
     occupied: u16,
-    /// Words forged before the attach; `after` is ignored.
-    forged: Vec<Spoil>,
+    /// So many words are forged before the attach (their `after` is ignored), and so many while it is used.
+    forged: u8,
+    forgeries: u8,
     /// Above 128: words cut off the end.
     cut: u8,
-    /// Words forged while it is used.
-    script: Vec<Spoil>,
 }
 
 /// Runs the target.
@@ -56,12 +55,13 @@ pub fn region_of(bytes: &[u8]) -> Option<(Arc<World>, Vec<Spoil>)> {
     if kind % 3 == 0 {
         return Some((World::holding(&rest[..rest.len().min(RAW_MAX)]), Vec::new()));
     }
-    let mut plan = Plan::arbitrary(&mut Unstructured::new(rest)).ok()?;
-    plan.script.truncate(64);
+    let mut rest = Unstructured::new(rest);
+    let plan = Plan::arbitrary(&mut rest).ok()?;
     let (world, geometry) = if kind % 3 == 1 { plan.slots() } else { (plan.snapshot(), None) };
     world.plan(Vec::new(), geometry, false);
-    for spoil in plan.forged.iter().take(64) {
-        world.spoil_now(*spoil);
+    // Often none: what is attached in order can be used.
+    for spoil in script(&mut rest, plan.forged.saturating_sub(192)) {
+        world.spoil_now(spoil);
     }
     let bytes = world.bytes();
     let world = World::holding(&bytes[..bytes.len().saturating_sub(usize::from(plan.cut.saturating_sub(128)) * 4)]);
@@ -70,7 +70,7 @@ pub fn region_of(bytes: &[u8]) -> Option<(Arc<World>, Vec<Spoil>)> {
             world.occupy(if lock < 8 { Lock::reader(lock) } else { Lock::writer(lock - 8) });
         }
     }
-    Some((world, plan.script))
+    Some((world, script(&mut rest, plan.forgeries)))
 }
 
 impl Plan {

@@ -11,24 +11,25 @@ use seqslot_core::clockbound::layout::{MAGIC_0, MAGIC_1, SEGMENT_LEN, VERSION};
 use seqslot_core::clockbound::{CLOCKBOUND_TRIES_MAX, ClockErrorBound, TimeSpec};
 use seqslot_os_posix::ShmReader;
 
-use crate::spoil::Spoil;
+use crate::spoil::{Spoil, script};
 use crate::world::{HostileOs, World};
 
 #[derive(Debug, Arbitrary)]
-struct Input<'a> {
+struct Input {
     /// Put a good header before the bytes.
     is_headed: bool,
     generation: u16,
-    script: Vec<Spoil>,
+    forgeries: u8,
     /// What the file holds the second time: so many bytes.
     cut: u8,
-    bytes: &'a [u8],
 }
 
 /// Runs the target.
 pub fn clockbound(bytes: &[u8]) {
-    let Ok(mut input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
-    input.script.truncate(64);
+    let mut rest = Unstructured::new(bytes);
+    let Ok(input) = Input::arbitrary(&mut rest) else { return };
+    let script = script(&mut rest, input.forgeries);
+    let bytes = rest.take_rest();
     let mut image = Vec::new();
     if input.is_headed {
         for word in [MAGIC_0, MAGIC_1, SEGMENT_LEN as u32] {
@@ -37,8 +38,8 @@ pub fn clockbound(bytes: &[u8]) {
         image.extend(VERSION.to_ne_bytes());
         image.extend(input.generation.to_ne_bytes());
     }
-    image.extend(&input.bytes[..input.bytes.len().min(4096)]);
-    in_memory(&image, input.script);
+    image.extend(&bytes[..bytes.len().min(4096)]);
+    in_memory(&image, script);
     as_file(&image, usize::from(input.cut));
 }
 

@@ -36,7 +36,7 @@ mod world;
 pub use attach::{Plan, attach, region_of};
 pub use clockbound::clockbound;
 pub use flink::flink;
-pub use operations::{Input, operations};
+pub use operations::operations;
 pub use spoil::{Place, Spoil, Value};
 pub use world::{HostileClaim, HostileMapping, HostileMemory, HostileOs, World};
 

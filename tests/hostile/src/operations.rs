@@ -13,21 +13,23 @@ use seqslot_core::{Config, LagWatch, Loan, Lock, ReaderIndex, Sample, Segment, S
 use crate::exercise::{BRIEF, bound, check_span};
 use crate::inspect;
 use crate::party::{FaceParty, ReaderParty, Seg, Span, WriterParty, sum};
-use crate::spoil::Spoil;
+use crate::spoil::{Spoil, script};
 use crate::world::{HostileOs, World};
 
-/// A segment, what is done in it, and what is done to it.
+/// A segment, and how many words are forged while it is used; those follow, and then the steps, as far as the bytes go.
 #[derive(Debug, Arbitrary)]
-pub struct Input {
+struct Input {
     slots: u8,
     capacity: u8,
     parties: u8,
     overwrite: bool,
     /// Forge only what no promise rests on, and check every promise.
     hints_only: bool,
-    script: Vec<Spoil>,
-    ops: Vec<Op>,
+    forgeries: u8,
 }
+
+/// Most steps of an input.
+const STEPS_MAX: usize = 256;
 
 /// One step. Numbers choose among what is there.
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -66,16 +68,20 @@ enum Op {
 
 /// Runs the target.
 pub fn operations(bytes: &[u8]) {
-    let Ok(mut input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
-    input.script.truncate(64);
-    input.ops.truncate(256);
-    let mut stage = Stage::new(&input);
+    let mut rest = Unstructured::new(bytes);
+    let Ok(input) = Input::arbitrary(&mut rest) else { return };
+    let script = script(&mut rest, input.forgeries);
+    let mut stage = Stage::new(&input, script);
     // Somebody is there at first: most steps want one.
     stage.step(Op::JoinWriter);
     stage.step(Op::JoinReader);
-    for op in &input.ops {
-        stage.step(*op);
+    for _ in 0..STEPS_MAX {
+        let Ok(op) = Op::arbitrary(&mut rest) else { break };
+        stage.step(op);
         stage.check_lent();
+        if rest.is_empty() {
+            break;
+        }
     }
     stage.finish();
 }
@@ -117,7 +123,7 @@ fn pull<T>(list: &mut Vec<T>, number: u8) -> Option<T> {
 }
 
 impl Stage {
-    fn new(input: &Input) -> Self {
+    fn new(input: &Input, script: Vec<Spoil>) -> Self {
         let config = Config::slots(u64::from(input.slots % 40) + 1, u64::from(input.capacity) + 1)
             .writers(u32::from(input.parties % 4) + 1)
             .readers(u32::from(input.parties / 4 % 31) + 1);
@@ -125,7 +131,8 @@ impl Stage {
         let world = World::new(config.len().expect("a shape inside its limits"));
         let segment = Arc::new(Segment::create(HostileOs::new(&world), &(), &config).expect("a fresh region"));
         let geometry = *segment.geometry();
-        world.plan(input.script.clone(), Some(geometry), input.hints_only);
+        let spoils = script.len() + STEPS_MAX;
+        world.plan(script, Some(geometry), input.hints_only);
         Self {
             writers: Vec::new(),
             readers: Vec::new(),
@@ -136,7 +143,7 @@ impl Stage {
             is_strict: input.hints_only,
             had_deaths: false,
             had_faces: false,
-            spoils: input.script.len() + input.ops.len(),
+            spoils,
             committed: HashMap::new(),
             next: [0; 32],
             byte: 0,

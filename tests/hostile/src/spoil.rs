@@ -1,6 +1,6 @@
 //! What is done to a word, where, and when.
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use seqslot_core::layout::LINE;
 use seqslot_core::layout::control as at;
 use seqslot_core::layout::head::HEAD_LEN;
@@ -16,6 +16,11 @@ pub struct Spoil {
     pub place: Place,
     /// What it becomes.
     pub value: Value,
+}
+
+/// As many forgeries as `count` says, as far as the bytes go. (`arbitrary`'s own lists are nearly always of one element.)
+pub fn script(u: &mut Unstructured<'_>, count: u8) -> Vec<Spoil> {
+    (0..count % 64).map_while(|_| if u.is_empty() { None } else { Spoil::arbitrary(u).ok() }).collect()
 }
 
 /// A word, by what it is rather than where, so that most forgeries hit something that counts.

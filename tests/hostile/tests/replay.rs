@@ -32,15 +32,21 @@ fn every_kept_input_is_without_fault() {
     }
 }
 
+/// Knuth's MMIX generator; the high bits count.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound.max(1)
+    }
+}
+
 /// Not a fuzzer, which sees what an input reaches; but the same everywhere, and without one.
 #[test]
 fn inputs_a_little_different_are_without_fault() {
-    // Knuth's MMIX generator; the high bits count.
-    let mut state = 5_u64;
-    let mut roll = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % bound.max(1)
-    };
+    let mut dice = Dice(5);
+    let mut roll = |bound: usize| dice.roll(bound);
     for (name, target) in seqslot_hostile::TARGETS {
         let kept = kept(name);
         for round in 0..400 {
@@ -56,5 +62,14 @@ fn inputs_a_little_different_are_without_fault() {
             }
             run(name, target, &bytes, &format!("round {round}, made of {}", path.display()));
         }
+    }
+}
+
+#[test]
+fn steps_made_at_random_are_without_fault() {
+    let mut dice = Dice(9);
+    for round in 0..1500 {
+        let bytes: Vec<u8> = (0..dice.roll(600)).map(|_| dice.roll(256) as u8).collect();
+        run("operations", seqslot_hostile::operations, &bytes, &format!("round {round}"));
     }
 }
