@@ -13,7 +13,8 @@ use crate::writer::Writer;
 /// A slot on loan: fill it in place, then commit it. Dropping it discards it, also when a panic does.
 ///
 /// It derefs to the payload: `[u8]` of the slot's whole capacity, or a `T`. What is in it at first is what its last use left.
-/// Not `Send`: a commit belongs to the thread that has the writer.
+/// It is lent to nobody else by any party that follows the protocol; one that forges a slot's words can have it lent twice, as it could write
+/// the bytes itself. Not `Send`: a commit belongs to the thread that has the writer.
 ///
 /// ```
 /// # #[repr(align(64))] struct Bank([core::sync::atomic::AtomicU8; 16384]);

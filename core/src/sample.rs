@@ -12,7 +12,7 @@ use crate::typed::Payload;
 /// A sample, read in place. Dropping it marks it read: that is what frees the slot.
 ///
 /// It derefs to the payload: `[u8]` of the sample's length, or a `T`. The bytes are the shared ones, nothing is copied: a writer
-/// that follows the protocol leaves them alone until every reader has let go. Reading them in place trusts the writer in that;
+/// that follows the protocol leaves them alone until every reader has let go. Reading them in place trusts the peers in that;
 /// [`copy_to`](Self::copy_to) trusts nobody. `Send`: it may be let go of on another thread.
 ///
 /// ```

@@ -1,0 +1,41 @@
+//! What a peer that forges words can do, and what it cannot: the limits that ADR 6 names.
+
+use seqslot_core::{CommitError, Config, LoanError, Segment};
+use seqslot_hostile::{HostileOs, Place, Spoil, Value, World};
+
+/// Word of a slot's header: who owns it.
+const STATE: u8 = 4;
+
+#[test]
+fn a_forged_owner_has_a_slot_lent_twice_and_the_first_is_told_at_its_commit() {
+    let config = Config::slots(1, 64).writers(2).readers(1);
+    let world = World::new(config.len().unwrap());
+    let segment = Segment::create(HostileOs::new(&world), &(), &config).unwrap();
+    let (one, other) = (segment.writer().unwrap(), segment.writer().unwrap());
+    let first = one.loan().unwrap();
+    assert_eq!(other.loan().err(), Some(LoanError::NoFreeSlot), "nobody forges: it is lent once");
+    world.plan(Vec::new(), Some(*segment.geometry()), false);
+    world.spoil_now(Spoil { after: 0, place: Place::Slot(0, STATE), value: Value::Zero });
+    let second = other.loan().unwrap();
+    assert_eq!((first.slot(), second.slot()), (0, 0));
+    assert_eq!(first.commit().err(), Some(CommitError::StaleHandle));
+    assert_eq!(second.commit(), Ok(0));
+}
+
+#[test]
+fn forged_hints_lend_nothing_twice() {
+    let config = Config::slots(2, 64).writers(2).readers(1);
+    let world = World::new(config.len().unwrap());
+    let segment = Segment::create(HostileOs::new(&world), &(), &config).unwrap();
+    world.plan(Vec::new(), Some(*segment.geometry()), true);
+    let (one, other) = (segment.writer().unwrap(), segment.writer().unwrap());
+    let _first = one.loan().unwrap();
+    // Every word that the world takes for a hint, all ones: the free map says that all is free.
+    for word in 0..=u16::MAX {
+        world.spoil_now(Spoil { after: 0, place: Place::Any(word), value: Value::Ones });
+    }
+    let second = other.loan().unwrap();
+    assert_eq!(second.slot(), 1);
+    assert_eq!(one.loan().err(), Some(LoanError::NoFreeSlot));
+    assert_eq!(other.loan().err(), Some(LoanError::NoFreeSlot));
+}
