@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         write("attach", name, &bytes)?;
     }
     write("operations", "some", &(0..=255).map(|n: u8| n.wrapping_mul(73)).collect::<Vec<_>>())?;
-    write("clockbound", "golden", &clockbound())?;
+    write("clockbound", "golden", &clockbound(2))?;
+    write("clockbound", "golden-for-ever-odd", &clockbound(3))?;
     for (name, contents) in [("ours", &b"/seqslot-0123456789abcdef"[..]), ("theirs", b"/shmem_F749159A8917D0D5"), ("none", b"not a name\n")]
     {
         let mut bytes = vec![6];
@@ -73,9 +74,9 @@ fn snapshot(config: SnapshotConfig) -> Result<Vec<u8>, Box<dyn std::error::Error
     Ok(bytes)
 }
 
-/// As the target reads it: a header of generation 2, no forgeries, a payload of zeros, and at the end what `arbitrary` takes lengths from.
-fn clockbound() -> Vec<u8> {
-    let mut bytes = vec![1, 2, 0, 0, 80];
+/// As the target reads it: a header of this generation, no forgeries, a payload of zeros.
+fn clockbound(generation: u8) -> Vec<u8> {
+    let mut bytes = vec![1, generation, 0, 0, 80];
     bytes.extend([0; 64]);
     bytes
 }

@@ -99,10 +99,9 @@ struct Stage {
     geometry: SlotsGeometry,
     /// Every promise is to hold.
     is_strict: bool,
-    /// Positions may be burnt.
+    /// Parties may be killed; where none is, no position is burnt, and nothing may be missing.
+    are_mortal: bool,
     had_deaths: bool,
-    /// A reader of the seeds' face may have been handed slots that a writer of it takes back at once.
-    had_faces: bool,
     spoils: usize,
     committed: HashMap<(u32, u32), Content>,
     /// The next position, by writer.
@@ -124,7 +123,7 @@ fn pull<T>(list: &mut Vec<T>, number: u8) -> Option<T> {
 
 impl Stage {
     fn new(input: &Input, script: Vec<Spoil>) -> Self {
-        let config = Config::slots(u64::from(input.slots % 40) + 1, u64::from(input.capacity) + 1)
+        let config = Config::slots(u64::from(input.slots % if input.slots < 128 { 40 } else { 4 }) + 1, u64::from(input.capacity) + 1)
             .writers(u32::from(input.parties % 4) + 1)
             .readers(u32::from(input.parties / 4 % 31) + 1);
         let config = if input.overwrite { config.overwrite() } else { config };
@@ -141,8 +140,8 @@ impl Stage {
             world,
             geometry,
             is_strict: input.hints_only,
+            are_mortal: input.parties < 128,
             had_deaths: false,
-            had_faces: false,
             spoils,
             committed: HashMap::new(),
             next: [0; 32],
@@ -323,6 +322,7 @@ impl Stage {
 
     fn upkeep(&mut self, op: Op) {
         match op {
+            Op::KillWriter(_) | Op::KillReader(_) if !self.are_mortal => {}
             Op::KillWriter(who) => {
                 let Some(party) = pull(&mut self.writers, who) else { return };
                 self.had_deaths = true;
@@ -369,7 +369,6 @@ impl Stage {
             Op::Face if self.faces.len() < 3 => {
                 let Ok(segment) = Segment::attach(HostileOs::new(&self.world), &()) else { return };
                 let Ok(face) = SlotFace::new(segment) else { return };
-                self.had_faces = true;
                 self.faces.push(FaceParty { face, loans: Vec::new(), seen: Vec::new() });
             }
             Op::DropFace(who) => drop(pull(&mut self.faces, who)),
