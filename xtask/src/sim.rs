@@ -64,7 +64,8 @@ pub fn run(args: &Args) -> Outcome {
     });
     let (total, seconds) = (total(&all), start.elapsed().as_secs_f64());
     if let Some(failure) = all.failure.lock().map_or(None, |mut failure| failure.take()) {
-        return Err(format!("after {seconds:.1} s and {} systems: {failure}", total.systems).into());
+        let lost = args.lose_wake.map_or_else(String::new, |n| format!(" --lose-wake {n}"));
+        return Err(format!("after {seconds:.1} s and {} systems: {failure}{lost}", total.systems).into());
     }
     let rate = (total.steps as f64 / seconds * 60.0) as u64;
     Ok(format!("sim: {} steps in {seconds:.0} s ({rate} a minute), {total}; no failure", total.steps))
