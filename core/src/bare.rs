@@ -73,8 +73,8 @@ unsafe impl<'r> Os for Bare<'r> {
             return Woken::TimedOut;
         }
         for _ in 0..LOOKS {
-            // ORDERING: Acquire, edge "notify"; pairs with the Release of a bump.
-            if word.load(Ordering::Acquire) != expected {
+            // ORDERING: Relaxed; as with any platform's wait, who returns from it looks again behind a fence or an Acquire of its own.
+            if word.load(Ordering::Relaxed) != expected {
                 return Woken::Perhaps;
             }
             core::hint::spin_loop();

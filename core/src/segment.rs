@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use portable_atomic::Ordering::{Acquire, Relaxed};
+use portable_atomic::Ordering::Relaxed;
 use portable_atomic::{AtomicU32, AtomicUsize};
 
 use crate::config::Config;
@@ -411,8 +411,8 @@ impl<O: SlotsOs> Segment<O> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn active_readers(&self) -> u32 {
-        // ORDERING: Acquire, edge "join"; who sees a reader here and commits, commits for it.
-        self.view.active().load(Acquire)
+        // ORDERING: Relaxed; who sees a reader here and commits, commits for it: a commit's own load comes later, and is not older.
+        self.view.active().load(Relaxed)
     }
 }
 

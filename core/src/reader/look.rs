@@ -81,8 +81,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
             && self.may_take()
             && segment.protocol().is_nothing_there(writer, &self.follow[(writer.get() % WRITERS_MAX) as usize])
             && ever(&self.shared.handle) == known
-            // ORDERING: Acquire, both, edge "close"; as in `take_when_empty`, which follows if either bit is set.
-            && (segment.view().closed().load(Acquire) | segment.view().died().load(Acquire)) & known == 0
+            // ORDERING: Relaxed, both; nothing is read on account of them: `take_when_empty`, which follows if either bit is set,
+            // loads them again.
+            && (segment.view().closed().load(Relaxed) | segment.view().died().load(Relaxed)) & known == 0
     }
 
     /// One look at every known writer, beginning behind the one served last.
@@ -123,12 +124,13 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     #[inline]
     fn take_when_empty(&self) -> Result<Option<Got>, TakeError> {
         let view = self.shared.handle.view();
-        // ORDERING: Acquire, all, edge "close"; pairs with the Release of a close or recovery. What was committed before is seen below.
+        // ORDERING: Acquire, all three, edge "close"; pairs with the Release of a close or recovery. What was committed before is seen below.
         let ever = ever(&self.shared.handle);
         let (closed, died) = (view.closed().load(Acquire), view.died().load(Acquire));
         // A writer may have come, and the others gone, between the loads: the masks are to be the same behind them.
         let is_over = ever != 0 && (closed | died) & ever == ever && self::ever(&self.shared.handle) == ever
-            && (view.closed().load(Acquire), view.died().load(Acquire)) == (closed, died);
+            // ORDERING: Relaxed, both; compared only. Behind the Acquire of `ever` they are not older than the first two.
+            && (view.closed().load(Relaxed), view.died().load(Relaxed)) == (closed, died);
         if ever == self.known.get() && !is_over {
             return Ok(None);
         }

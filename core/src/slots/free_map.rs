@@ -9,7 +9,7 @@
 //! Edge "mark": marker: bit, full fence, look at the level above. Popper: clears the bit above, full fence, looks at the word below
 //! again. One of the two sees the other.
 
-use portable_atomic::Ordering::{AcqRel, Relaxed};
+use portable_atomic::Ordering::Relaxed;
 
 use super::Protocol;
 use super::decide::{is_free, owner_of};
@@ -120,9 +120,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
                 index = below;
                 continue;
             }
-            // ORDERING: AcqRel; only orders this against other poppers of the same bit. The fence is edge "mark": a releaser that
-            // found the bit still set has cleared its `unread` before, so the claim that follows sees it.
-            let before = word.fetch_and(!(1 << bit), AcqRel);
+            // ORDERING: Relaxed; of those who pop one bit a single one finds it set, which is all that the operation decides.
+            let before = word.fetch_and(!(1 << bit), Relaxed);
+            // Full fence, edge "mark": a releaser that found the bit still set has cleared its `unread` before, so the claim that
+            // follows sees it.
             self.view.memory().fence_full();
             if before & (1 << bit) != 0 {
                 return Some(below);

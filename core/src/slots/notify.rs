@@ -13,7 +13,7 @@
 
 use core::time::Duration;
 
-use portable_atomic::Ordering::{Acquire, Relaxed, Release};
+use portable_atomic::Ordering::Relaxed;
 
 use super::Protocol;
 use crate::memory::MemoryCas;
@@ -60,8 +60,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
 
     #[cold]
     fn bump(self, generation: Word<'_, M>, mask: u32) {
-        // ORDERING: Release, edge "notify"; pairs with the Acquire load in `Wait::begin`. A waiter that saw the bump sees the change.
-        generation.fetch_add(1, Release);
+        // ORDERING: Relaxed; the caller's fence before it is the release side of edge "notify": who loads the bump, and has an Acquire or
+        // a full fence behind that load, sees the change.
+        generation.fetch_add(1, Relaxed);
         self.os.wake(generation.futex(), mask);
     }
 }
@@ -78,11 +79,12 @@ pub(crate) struct Wait<'s, M: MemoryCas, O: Os> {
 impl<'s, M: MemoryCas, O: Os> Wait<'s, M, O> {
     /// Loads the generation, registers `bit`, fences. The caller looks at its condition again before [`sleep`](Self::sleep).
     pub(crate) fn begin(protocol: Protocol<'s, M, O>, waiters: Word<'s, M>, generation: Word<'s, M>, bit: u32) -> Self {
-        // ORDERING: Acquire, edge "notify"; pairs with the Release in `bump`: having seen a bump, the look sees its change.
-        let seen = generation.load(Acquire);
+        // ORDERING: Relaxed; the fence below is the acquire side of edge "notify", the notifier's fence before its bump the release side:
+        // having seen a bump, the look sees its change.
+        let seen = generation.load(Relaxed);
         // ORDERING: Relaxed; the fence orders it before the caller's look.
         waiters.fetch_or(bit, Relaxed);
-        // Full fence, edge "notify": the bit is visible before the condition is looked at.
+        // Full fence, edge "notify": the bit is visible before the condition is looked at, and a change whose bump was seen is, too.
         protocol.view.memory().fence_full();
         Self { protocol, waiters, generation, bit, seen }
     }

@@ -26,9 +26,11 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             return None;
         }
         let mine = claimed(state, writer.get());
-        // ORDERING: Acquire, edge "unown"; pairs with the Release of whoever gave the slot up. Failure: Relaxed, nothing is concluded.
-        slot.state().compare_exchange(state, mine, Acquire, Relaxed).ok()?;
-        // ORDERING: Acquire, edge "release"; pairs with the Release of every unpin: the readers' use is over. Failure: Relaxed.
+        // ORDERING: Relaxed; whoever owned the slot and wrote to it stored its pins (Release) before it gave the slot up, and the exchange
+        // below acquires that. One that found it pinned wrote nothing. Failure: nothing is concluded.
+        slot.state().compare_exchange(state, mine, Relaxed, Relaxed).ok()?;
+        // ORDERING: Acquire, edges "publish" and "release"; pairs with the Release of the last owner's store of the pins, and of every
+        // unpin since: their use is over. Failure: Relaxed.
         if slot.pins().compare_exchange(0, EVICT, Acquire, Relaxed).is_err() {
             self.put_back(writer, index, state);
             return None;

@@ -109,9 +109,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         if self.view.flags().load(Relaxed) & SCARCE != 0 {
             self.mark_all_free();
         }
-        // ORDERING: Release, all, edge "notify"; pairs with the waiters' Acquire.
+        // ORDERING: Relaxed, all; the fence above is the release side of edge "notify".
         for generation in [self.view.reader_generation(), self.view.writer_generation(), self.view.change_generation()] {
-            generation.fetch_add(1, Release);
+            generation.fetch_add(1, Relaxed);
             self.os.wake(generation.futex(), u32::MAX);
         }
     }

@@ -126,8 +126,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     pub(crate) fn is_nothing_there(self, writer: WriterIndex, follow: &Follow) -> bool {
         let view = self.view.local();
         let cursor = follow.cursor.get();
-        // ORDERING: Acquire, edge "ring"; as in `take_by_ring`.
-        let says_nothing = |tag: Word<'_, M>| ring_says(tag.load(Acquire), cursor) == RingSays::Nothing;
+        // ORDERING: Relaxed; nothing is read on account of it: unless it says "nothing", `take_by_ring` loads the tag again.
+        let says_nothing = |tag: Word<'_, M>| ring_says(tag.load(Relaxed), cursor) == RingSays::Nothing;
         !view.geometry().overwrite && view.ring(writer).is_some_and(|ring| says_nothing(ring.tag(cursor)))
     }
 
