@@ -17,7 +17,7 @@ impl Args {
 }
 
 /// Test binaries of the core that hold models.
-pub const TESTS: [&str; 2] = ["loom_snapshot", "loom_slots"];
+pub const TESTS: [&str; 3] = ["loom_clockbound", "loom_snapshot", "loom_slots"];
 
 pub fn run(args: &Args) -> Outcome {
     let (mut passed, mut executions) = (0, 0_u64);

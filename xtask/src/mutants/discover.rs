@@ -77,7 +77,11 @@ fn trace(
     each(models, |model| {
         let started = Instant::now();
         let ran = binaries.run(model, None, TRACE);
-        let executed = ran.map(|ran| ran.executed).map_err(|error| error.to_string());
+        let executed = ran.map_err(|error| error.to_string()).and_then(|ran| match ran.end {
+            // What fails by itself catches nothing.
+            End::Failed(why) => Err(format!("{model} fails with nothing weakened: {why}")),
+            End::Passed | End::Unfinished => Ok(ran.executed),
+        });
         lock(&traced).push((started.elapsed(), model, executed));
     });
     let mut traced = traced.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -129,12 +129,14 @@ fn apply(args: &Args, sites: &[Site], table: &Table) -> Outcome {
     });
     let wrong = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).1;
     let exceptions = wanted.iter().filter(|(_, row)| matches!(row, Row::Survives { .. })).count();
+    let not_run = wanted.iter().filter(|(_, row)| matches!(row, Row::Survives { model: None, .. })).count();
     let to_catch = wanted.len() - exceptions;
     if !wrong.is_empty() {
         return Err(format!("{} of {} rows are wrong:\n{}", wrong.len(), wanted.len(), wrong.join("\n")).into());
     }
     Ok(format!(
-        "caught {to_catch} of {to_catch} weakened orderings and fences; {exceptions} known exceptions; {} sites in core",
+        "caught {to_catch} of {to_catch} weakened orderings and fences; {exceptions} known exceptions ({not_run} of them run by no model); \
+         {} sites in core",
         sites.len()
     ))
 }

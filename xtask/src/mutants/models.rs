@@ -88,7 +88,8 @@ impl Binaries {
         streams.extend(child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>));
         let readers: Vec<_> = streams.into_iter().map(|stream| std::thread::spawn(move || read(stream))).collect();
         let said: Vec<String> = readers.into_iter().map(|reader| reader.join().unwrap_or_default()).collect();
-        let said = said.concat();
+        // A process that aborts ends in the midst of a line.
+        let said = said.join("\n");
         let status = child.wait()?;
         let end = match status.signal() {
             _ if !said.contains("running 1 test") => return Err(format!("{model}: no such model ({status})\n{said}").into()),

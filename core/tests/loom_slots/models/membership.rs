@@ -152,6 +152,28 @@ fn a_commit_to_an_audience_that_left_and_joined() {
 }
 
 #[test]
+fn a_batch_to_an_audience_that_left_and_joined() {
+    let plan = Arc::new(Plan::new(1, 1, 1));
+    check("a batch to an audience that left and joined", 3, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("writer");
+        let former = world.reader("former");
+        let joiner = world.attach("joiner");
+        let mut loans = writer.loan_batch::<1>().expect("free");
+        let joiner = thread::spawn(move || {
+            drop(former);
+            Reader::<_>::join_as(joiner, ReaderIndex::new(0).expect("in bounds")).expect("joins")
+        });
+        loans[0].copy_from_slice(&value(0, 0));
+        assert_eq!(writer.commit_batch(loans, |_| 4), Ok(1));
+        let reader = joiner.join().expect("no panic");
+        drain(&reader, &mut Vec::new());
+        world.assert_nothing_stuck();
+        send(&writer);
+    });
+}
+
+#[test]
 fn a_reader_that_leaves_holding_a_sample() {
     let plan = Arc::new(Plan::new(1, 1, 1));
     check("a reader that leaves holding a sample", 3, Size::Small, move || {

@@ -9,8 +9,11 @@ use crate::loom_memory::explore;
 use crate::mutation::{self, Mutation};
 use crate::world::Attached;
 
+mod deaths;
 mod deliver;
+mod lapped;
 mod membership;
+mod newcomers;
 mod notify;
 mod overwrite;
 mod recovery;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
+use seqslot_core::TakeError;
 
 use super::{Got, Size, check, drain, in_order, send, step, value};
 use crate::mutation::Effect::{Answers, Left, NoFence};
@@ -255,6 +256,53 @@ fn recovery_of_a_reader_wakes_a_writer() {
         let recovering = thread::spawn(move || recoverer.recover().expect("no system"));
         drop(writer.loan_timeout(LONG).expect("a slot"));
         recovering.join().expect("no panic");
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn a_close_wakes_a_reader() {
+    let plan = Arc::new(Plan::new(1, 1, 1));
+    check("a close wakes a reader", 3, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("writer");
+        let reader = world.reader("reader");
+        reader.segment().mapping().look_too_early();
+        let waiting = thread::spawn(move || assert_eq!(reader.take_timeout(LONG).err(), Some(TakeError::Closed)));
+        drop(writer);
+        waiting.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_leave_wakes_a_writer() {
+    let plan = Arc::new(Plan::new(1, 2, 1));
+    check("a leave wakes a writer", 3, Size::Small, move || {
+        let world = plan.world();
+        let reader = world.reader("leaver");
+        send(&world.writer("writer"));
+        let writer = world.writer("waiter");
+        let leaving = thread::spawn(move || drop(reader));
+        drop(writer.loan_timeout(LONG).expect("a slot"));
+        leaving.join().expect("no panic");
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn an_unpin_wakes_a_writer() {
+    let plan = Arc::new(Plan::overwriting(1, 2, 1));
+    check("an unpin wakes a writer", 3, Size::Small, move || {
+        let world = plan.world();
+        let reader = world.reader("reader");
+        send(&world.writer("writer"));
+        let waiting = world.writer("waiter");
+        let reading = thread::spawn(move || {
+            step(&reader, &mut Got::new()).expect("goes on");
+            reader
+        });
+        drop(waiting.loan_timeout(LONG).expect("a slot"));
+        drop(reading.join().expect("no panic"));
         world.assert_nothing_stuck();
     });
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loom::thread;
 use seqslot_core::Ordering::Release;
 
-use super::{Got, Size, check, drain, send, step, try_send};
+use super::{Got, Size, check, drain, send, step, try_send, value};
 use crate::mutation::Effect::{Left, Relaxed, Torn};
 use crate::mutation::Expect::{Caught, CaughtSoon};
 use crate::mutation::Kind::{Pins, SlotWriter};
@@ -93,5 +93,63 @@ fn an_eviction_then_a_discard() {
         let next = send(&writer);
         drain(&reader, &mut got);
         assert_eq!(got.last(), Some(&(0, next)));
+    });
+}
+
+#[test]
+fn a_reader_that_leaves_inside_a_sample() {
+    let plan = Arc::new(Plan::overwriting(1, 1, 1));
+    check("a reader that leaves inside a sample", 2, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("writer");
+        let reader = world.reader("reader");
+        send(&writer);
+        let leaving = thread::spawn(move || {
+            if let Some(sample) = reader.take().expect("goes on") {
+                assert_eq!(*sample, value(0, sample.sequence()));
+                // As an abandoned thread: not released, only left.
+                std::mem::forget(sample);
+            }
+        });
+        for _ in 0..2 {
+            try_send(&writer);
+        }
+        leaving.join().expect("no panic");
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn an_eviction_then_a_death() {
+    let plan = Arc::new(Plan::overwriting(1, 1, 1));
+    check("an eviction, then a death", 3, Size::Small, move || {
+        let world = plan.world();
+        let doomed = world.writer("doomed");
+        let reader = world.reader("reader");
+        let recoverer = world.attach("recoverer");
+        send(&doomed);
+        let dying = thread::spawn(move || {
+            let party = doomed.segment().mapping().clone();
+            // The claim and the eviction; the header goes on naming the sample.
+            party.die_after(2);
+            if let Ok(mut loan) = doomed.try_loan() {
+                loan.copy_from_slice(&[0xFF; 4]);
+                std::mem::forget(loan);
+            }
+            party.die_after(0);
+            drop(doomed);
+            recoverer.recover().expect("no system");
+        });
+        let mut got = Got::new();
+        for _ in 0..2 {
+            // The writer may have died, and have been recovered, already.
+            if step(&reader, &mut got).is_err() {
+                break;
+            }
+        }
+        dying.join().expect("no panic");
+        drain(&reader, &mut got);
+        assert!(got.len() <= 1, "{got:?}");
+        world.assert_nothing_stuck();
     });
 }

@@ -135,3 +135,55 @@ fn take_or_end(reader: &Reader<Attached>, got: &mut Got) -> bool {
         }
     }
 }
+
+#[test]
+fn a_discard_and_the_next_claim() {
+    discard_and_claim("a discard and the next claim", Plan::new(1, 2, 1));
+}
+
+#[test]
+fn a_discard_and_the_next_eviction() {
+    discard_and_claim("a discard and the next eviction", Plan::overwriting(1, 2, 1));
+}
+
+fn discard_and_claim(name: &str, plan: Plan) {
+    let plan = Arc::new(plan);
+    check(name, 3, Size::Small, move || {
+        let world = plan.world();
+        let (first, second) = (world.writer("writer"), world.writer("writer"));
+        // Each is alone in the slot's bytes.
+        let fill = |writer: &Writer<Attached>| writer.try_loan().map(|mut loan| loan.copy_from_slice(&[0xFF; 4])).is_ok();
+        let other = thread::spawn(move || {
+            fill(&first);
+            first
+        });
+        fill(&second);
+        drop(other.join().expect("no panic"));
+        world.assert_nothing_stuck();
+        assert!(fill(&second), "free in the end");
+    });
+}
+
+#[test]
+fn a_claim_put_back_and_the_next_claim() {
+    let plan = Arc::new(Plan::new(1, 3, 1));
+    check("a claim put back and the next claim", 2, Size::Full, move || {
+        let world = plan.world();
+        let reader = world.reader("reader");
+        let (publisher, others) = (world.writer("writer"), [world.writer("hasty"), world.writer("hasty")]);
+        let threads = others.map(|writer| {
+            thread::spawn(move || {
+                writer.segment().mapping().have_stale_hints(1);
+                let found = writer.try_loan().map(|mut loan| loan.copy_from_slice(&[0xFF; 4])).is_ok();
+                (writer, found)
+            })
+        });
+        let sent = try_send(&publisher).is_some();
+        let ended = threads.map(|writer| writer.join().expect("no panic"));
+        let mut got = Got::new();
+        drain(&reader, &mut got);
+        assert_eq!(got.len(), usize::from(sent), "what was published stays until it is read");
+        drop(ended);
+        world.assert_nothing_stuck();
+    });
+}
