@@ -78,7 +78,7 @@ impl Plan {
         let config = Config::slots(u64::from(self.slots % 80) + 1, u64::from(self.capacity % 300) + 1)
             .writers(u32::from(self.parties % 4) + 1)
             .readers(u32::from(self.parties / 4 % 31) + 1)
-            .align(1 << (self.align % 8));
+            .align(1 << (self.align % 7));
         if self.overwrite { config.overwrite() } else { config }
     }
 
@@ -111,7 +111,7 @@ impl Plan {
     /// A snapshot segment with some values published.
     fn snapshot(&self) -> Arc<World> {
         let len = usize::from(self.capacity % 300) + 1;
-        let config = SnapshotConfig::bytes(len).buffers(2 << (self.slots % 4)).align(1 << (self.align % 8)).always_wake(self.overwrite);
+        let config = SnapshotConfig::bytes(len).buffers(2 << (self.slots % 4)).align(1 << (self.align % 7)).always_wake(self.overwrite);
         // Longer than any of these, then cut to what the head says.
         let world = World::new(64 * 1024);
         let mut writer = SnapshotWriter::<_, [u8]>::create(HostileOs::new(&world), &(), config).expect("a fresh region");
