@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use seqslot_core::Ordering;
 use seqslot_core::layout::LINE;
 use seqslot_core::layout::control as at;
+use seqslot_core::layout::head::READY_AT;
 use seqslot_core::layout::slots as field;
 use seqslot_core::layout::slots::SlotsGeometry;
 
@@ -17,6 +18,8 @@ pub enum Kind {
     None,
     /// Read by people only (and the words of no use in these models): loom does not see it.
     ForPeople,
+    /// The head's last word.
+    Ready,
     Active,
     ReaderWaiters,
     WriterWaiters,
@@ -61,6 +64,7 @@ impl Kind {
     /// What the word at `offset` is.
     pub fn of(g: &SlotsGeometry, offset: usize) -> Self {
         match offset {
+            READY_AT => Self::Ready,
             at::ACTIVE_AT => Self::Active,
             at::READER_WAITERS_AT => Self::ReaderWaiters,
             at::WRITER_WAITERS_AT => Self::WriterWaiters,

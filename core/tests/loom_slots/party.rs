@@ -233,6 +233,13 @@ unsafe impl Memory for Party {
             assert_eq!(value, 0, "pins are only ever stored as zero");
             // SAFETY: the caller's duties.
             unsafe { self.shared.memory.fetch_and(at, 0, order) };
+        } else if self.shared.plan.is_exchanged(at) {
+            // SAFETY: the caller's duties.
+            let mut found = unsafe { self.shared.memory.load(at, Ordering::Relaxed) };
+            // SAFETY: the caller's duties.
+            while let Err(other) = unsafe { self.shared.memory.compare_exchange(at, found, value, order, Ordering::Relaxed) } {
+                found = other;
+            }
         } else {
             // SAFETY: the caller's duties.
             unsafe { self.shared.memory.store(at, value, order) }

@@ -7,9 +7,10 @@ use std::sync::atomic::AtomicUsize;
 
 use loom::sync::atomic::AtomicU32;
 use loom::sync::{Condvar, Mutex};
-use seqslot_core::layout::head::{FLAG_OVERWRITE, HEAD_LEN};
+use seqslot_core::layout::control::SCARCE;
+use seqslot_core::layout::head::{FLAG_OVERWRITE, HEAD_LEN, READY_AT};
 use seqslot_core::layout::slots::{SlotsGeometry, SlotsShape};
-use seqslot_core::{Config, Created, Lock, Memory, Ordering, Reader, Segment, SlotFace, SlotsView, Writer};
+use seqslot_core::{Config, Created, Lock, Memory, Ordering, Reader, Segment, SlotError, SlotFace, SlotsView, Writer, WriterIndex};
 
 use crate::loom_memory::{Builder, LoomMemory};
 use crate::mutation::Kind;
@@ -20,6 +21,8 @@ use crate::platform::Alone;
 pub const CAPACITY: u32 = 4;
 /// At most so many processes attach.
 const PARTIES: usize = 8;
+/// The head's count of slots.
+const COUNT_AT: usize = 32;
 /// Locks of a segment.
 const LOCKS: usize = Lock::EVICTION.number() as usize + 1;
 
@@ -40,6 +43,7 @@ pub struct Plan {
     pub modelled: Vec<usize>,
     plain: Vec<usize>,
     watched: Vec<Kind>,
+    exchanged: Vec<Kind>,
 }
 
 impl Plan {
@@ -68,6 +72,16 @@ impl Plan {
         Self { watched: kinds.to_vec(), ..self }
     }
 
+    /// Stores to words of these kinds are exchanges: where a store may run beside another's read-modify-write, of which loom does
+    /// not say which came first (a later load could answer either). Every machine's store is in one order with them.
+    pub fn exchanging(self, kinds: &[Kind]) -> Self {
+        Self { exchanged: kinds.to_vec(), ..self }
+    }
+
+    pub fn is_exchanged(&self, at: usize) -> bool {
+        self.exchanged.contains(&self.kind(at))
+    }
+
     fn lay_out(slots: u32, writers: u32, readers: u32, sort: Sort, seen: impl Fn(u32) -> bool) -> Self {
         let overwrite = sort == Sort::Overwriting;
         let flags = if overwrite { FLAG_OVERWRITE } else { 0 };
@@ -92,7 +106,7 @@ impl Plan {
         if sort == Sort::Faces {
             modelled.extend((0..geometry.total_len).step_by(4).filter(|&at| kinds[at / 4] == Kind::Payload));
         }
-        Self { config, geometry, kinds, modelled, plain, watched: Vec::new() }
+        Self { config, geometry, kinds, modelled, plain, watched: Vec::new(), exchanged: Vec::new() }
     }
 
     fn has_lock(&self, number: u8) -> bool {
@@ -107,15 +121,43 @@ impl Plan {
         self.kinds[at / 4]
     }
 
+    /// Loom sees the head being written: that the segment is ready, and one word of what is carried.
+    pub fn seen_being_made(mut self) -> Self {
+        let seen = [READY_AT, COUNT_AT];
+        self.plain.retain(|at| !seen.contains(at));
+        self.modelled.extend(seen);
+        self
+    }
+
     /// The world of one execution.
     pub fn world(self: &Arc<Self>) -> World {
+        let shared = self.shared();
+        let segment = self.make(Party::new(shared.clone(), "creator"));
+        World { shared, segment, attached: PlainMutex::default() }
+    }
+
+    /// A memory in which nothing is made yet: the process that makes the segment, and one that looks for it.
+    pub fn unmade(self: &Arc<Self>) -> (Party, Party) {
+        let shared = self.shared();
+        (Party::new(shared.clone(), "creator"), Party::new(shared, "finder"))
+    }
+
+    /// Makes the segment.
+    pub fn make(&self, creator: Party) -> Segment<Party> {
+        let owner = creator.claim_lock(Lock::OWNER).expect("a new world");
+        let created = Created { mapping: creator.clone(), owner };
+        // SAFETY: a fresh world, laid out once.
+        unsafe { Segment::format(creator, created, &self.config) }.expect("formats")
+    }
+
+    fn shared(self: &Arc<Self>) -> Arc<Shared> {
         let g = &self.geometry;
         let mut builder = Builder::new(g.total_len).words(self.modelled.iter().copied()).plain(self.plain.iter().copied());
         for slot in 0..g.slots as usize {
             builder = builder.payload(g.slots_at + slot * g.stride as usize + g.payload_offset as usize, CAPACITY as usize);
         }
         let watched = self.modelled.iter().filter(|&&at| self.watched.contains(&self.kind(at)));
-        let shared = Arc::new(Shared {
+        Arc::new(Shared {
             plan: self.clone(),
             memory: builder.build(),
             fences: Point::new(),
@@ -124,13 +166,7 @@ impl Plan {
             sleepers: Mutex::new(Vec::new()),
             alarm: Condvar::new(),
             locks: (0..LOCKS as u8).map(|number| self.has_lock(number).then(|| AtomicU32::new(0))).collect(),
-        });
-        let creator = Party::new(shared.clone(), "creator");
-        let owner = creator.claim_lock(Lock::OWNER).expect("a new world");
-        let created = Created { mapping: creator.clone(), owner };
-        // SAFETY: a fresh world, laid out once.
-        let segment = unsafe { Segment::format(creator, created, &self.config) }.expect("formats");
-        World { shared, segment, attached: PlainMutex::default() }
+        })
     }
 }
 
@@ -233,8 +269,13 @@ impl World {
 
     /// A process that uses the seeds' face.
     pub fn face(&self, name: &'static str) -> Face {
+        self.try_face(name).expect("no other kind of writer")
+    }
+
+    /// A process that uses the seeds' face, if it may.
+    pub fn try_face(&self, name: &'static str) -> Result<Face, SlotError> {
         let party = Party::new(self.shared.clone(), name);
-        SlotFace::new(Segment::adopt(party.clone(), party).expect("attaches")).expect("no overwriting")
+        SlotFace::new(Segment::adopt(party.clone(), party).expect("attaches"))
     }
 
     pub fn view(&self) -> &SlotsView<Party> {
@@ -255,6 +296,27 @@ impl World {
     /// Slot `index`, which nobody owns, has had so many generations.
     pub fn set_generation(&self, index: u32, generation: u32) {
         self.set(self.view().slot(index).expect("a slot").state().at(), generation);
+    }
+
+    /// Who owes slot `index` a read, as if others had read it.
+    pub fn set_unread(&self, index: u32, unread: u32) {
+        self.set(self.view().slot(index).expect("a slot").unread().at(), unread);
+    }
+
+    /// Slots count as scarce.
+    pub fn set_scarce(&self) {
+        self.set(self.view().flags().at(), SCARCE);
+    }
+
+    /// Writer `index`, whom nobody has been yet, has come as far as `position`: its ring is full of positions that hold no sample.
+    pub fn set_position(&self, index: u32, position: u32) {
+        let (view, writer) = (self.view(), WriterIndex::new(index).expect("in bounds"));
+        let (ring, ring_len) = (view.ring(writer).expect("a ring"), view.geometry().ring_len);
+        for before in (1..=ring_len).map(|back| position.wrapping_sub(back)) {
+            self.set(ring.tag(before).at(), before);
+            self.set(ring.index(before).at(), u32::MAX);
+        }
+        self.set(view.writer_entry(writer).expect("an entry").head().at(), position.wrapping_sub(ring_len));
     }
 
     /// Nothing is lost: no slot is owned, and nobody who counts owes a read.

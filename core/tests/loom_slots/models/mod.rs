@@ -9,16 +9,23 @@ use crate::loom_memory::explore;
 use crate::mutation::{self, Mutation};
 use crate::world::Attached;
 
+mod change;
+mod closing;
 mod deaths;
 mod deliver;
+mod evict;
 mod lapped;
+mod late;
 mod membership;
 mod newcomers;
 mod notify;
 mod overwrite;
+mod plentiful;
 mod recovery;
+mod registry;
 mod scarce;
 mod seeds;
+mod wrap;
 mod writers;
 
 /// Every mutation.
@@ -32,6 +39,13 @@ pub fn mutations() -> impl Iterator<Item = &'static Mutation> {
         scarce::MUTATIONS,
         recovery::MUTATIONS,
         seeds::MUTATIONS,
+        change::MUTATIONS,
+        closing::MUTATIONS,
+        evict::MUTATIONS,
+        late::MUTATIONS,
+        plentiful::MUTATIONS,
+        registry::MUTATIONS,
+        wrap::MUTATIONS,
     ]
     .into_iter()
     .flatten()
