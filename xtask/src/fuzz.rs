@@ -134,12 +134,17 @@ fn execute(programs: &Path, target: &str, limits: &[String], folders: &[PathBuf]
     }
 }
 
-/// Merges what is new and kept into a minimal corpus.
+/// Chooses few of the new and kept inputs that reach every branch that all of them reach.
 fn minimise(programs: &Path, target: &str) -> Result<(), Box<dyn Error>> {
     let (kept, small) = (corpus(target), scratch(target)?.with_extension("small"));
     let _ = std::fs::remove_dir_all(&small);
     std::fs::create_dir_all(&small)?;
-    execute(programs, target, &["-merge=1".to_owned()], &[small.clone(), kept.clone(), scratch(target)?])?;
+    execute(
+        programs,
+        target,
+        &["-set_cover_merge=1".to_owned(), "-use_counters=0".to_owned()],
+        &[small.clone(), kept.clone(), scratch(target)?],
+    )?;
     for entry in std::fs::read_dir(&kept)? {
         let path = entry?.path();
         // What has a name of its own was put there by hand: a golden segment, a fault of the past.
