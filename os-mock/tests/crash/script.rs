@@ -60,6 +60,8 @@ impl FromStr for Deaths {
 pub struct Script {
     pub deaths: Deaths,
     lived: [Cell<bool>; 3],
+    /// Who came to the point from which it may die.
+    given: [Cell<bool>; 3],
 }
 
 /// In the hands of a mortal process: where its deaths begin, and where what it does ends.
@@ -67,11 +69,13 @@ pub struct Cue<'a> {
     os: &'a MockOs,
     before: u64,
     lived: &'a Cell<bool>,
+    given: &'a Cell<bool>,
 }
 
 impl Cue<'_> {
     /// From here on the process may die.
     pub fn go(&self) {
+        self.given.set(true);
         self.os.die_before(self.before);
     }
 
@@ -84,7 +88,7 @@ impl Cue<'_> {
 
 impl Script {
     pub fn new(deaths: Deaths) -> Self {
-        Self { deaths, lived: Default::default() }
+        Self { deaths, lived: Default::default(), given: Default::default() }
     }
 
     /// Runs `body` as `os`, whose turn to die is `turn`, from 0. It is dead afterwards.
@@ -94,10 +98,12 @@ impl Script {
             1 => self.deaths.second.map_or(u64::MAX, |(_, n)| n),
             _ => self.deaths.third.unwrap_or(u64::MAX),
         };
-        let cue = Cue { os, before, lived: &self.lived[turn] };
+        let cue = Cue { os, before, lived: &self.lived[turn], given: &self.given[turn] };
         if os.run(|| body(&cue)).is_ok() {
             cue.end();
         }
+        // Otherwise there would be a run to count, and nobody that could have died in it.
+        assert!(self.given[turn].get(), "process {turn} never came to what it was to die in");
     }
 
     pub fn has_lived(&self, turn: usize) -> bool {
