@@ -76,11 +76,14 @@ impl Object {
         Self { file: File::from(fd), named: None, access }
     }
 
-    /// Gives a new, empty object its length, and its memory if asked for.
+    /// Gives a new, empty object its length, and its memory if asked for. An object that has a length keeps it: mappings rely on it.
     ///
     /// # Errors
-    /// `fallocate` or `ftruncate` failed.
+    /// EEXIST if it has a length; `fallocate` or `ftruncate` failed.
     pub fn resize(&self, spec: ObjectSpec) -> Result<(), OsError> {
+        if self.status()?.len() != 0 {
+            return Err(OsError::new("ftruncate", libc::EEXIST, self.label()));
+        }
         let too_large = || OsError::new("ftruncate", libc::EFBIG, self.label());
         let len = u64::try_from(spec.len).map_err(|_| too_large())?;
         if libc::off_t::try_from(len).is_err() {
@@ -122,13 +125,13 @@ impl Object {
         self.peek(OWNER_AT + ENTRY_PID).unwrap_or(0)
     }
 
-    /// Reads a word without mapping, so that a file that is cut meanwhile is no fault.
     /// The pid namespace that the owner's entry says it is in; 0 if it says none.
     #[must_use]
     pub fn alleged_namespace(&self) -> u32 {
         self.peek(OWNER_AT + ENTRY_NAMESPACE).unwrap_or(0)
     }
 
+    /// Reads a word without mapping, so that a file that is cut meanwhile is no fault.
     #[cfg(not(target_os = "macos"))]
     fn peek(&self, at: usize) -> Option<u32> {
         let mut word = [0; 4];
