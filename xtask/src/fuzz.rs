@@ -55,16 +55,22 @@ pub fn run(args: &Args) -> Outcome {
     let targets: Vec<&str> = TARGETS.into_iter().filter(|name| args.target.as_deref().is_none_or(|only| only == *name)).collect();
     let mut counts = Counts::default();
     for target in &targets {
-        let replayed = files(&corpus(target))?;
-        eprintln!("replaying {replayed} inputs of {target}");
-        execute(&programs, target, &["-runs=0".to_owned()], &[corpus(target)])?;
-        counts.replayed += replayed;
+        let kept = files(&corpus(target))?;
+        eprintln!("replaying {kept} inputs of {target}");
+        let said = execute(&programs, target, &["-runs=0".to_owned()], &[corpus(target)])?;
+        // An empty input of its own comes on top.
+        let ran = number_after(&said, "\nDone ").unwrap_or(0);
+        if kept == 0 || ran < kept {
+            return Err(format!("{target}: {ran} of {kept} kept inputs ran\n{said}").into());
+        }
+        counts.replayed += kept;
     }
     if args.replay {
         return Ok(format!("fuzz: corpus of {} inputs replayed over {} targets; no fault", counts.replayed, targets.len()));
     }
     for target in &targets {
-        let seconds = args.seconds / targets.len() as u64;
+        // None at all would be without an end.
+        let seconds = (args.seconds / targets.len() as u64).max(1);
         eprintln!("fuzzing {target} for {seconds} s");
         let limits = [format!("-max_total_time={seconds}"), "-max_len=4200".to_owned(), "-print_final_stats=1".to_owned()];
         let said = execute(&programs, target, &limits, &[scratch(target)?, corpus(target)])?;

@@ -30,6 +30,7 @@ pub fn run(args: &Args) -> Outcome {
         command.args(["test", "--release", "-p", "seqslot-core", "--test", test, "--", "--nocapture", "--test-threads=2"]);
         let (out, err) = capture(&mut command)?;
         println!("{err}{out}");
+        let before = (passed, executions);
         for line in out.lines().chain(err.lines()) {
             if let Some((_, count)) = line.split_once(" executions").and_then(|(before, _)| before.rsplit_once(' ')) {
                 executions += count.replace(',', "").parse::<u64>().unwrap_or(0);
@@ -38,9 +39,9 @@ pub fn run(args: &Args) -> Outcome {
                 passed += rest.split(' ').next().and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
             }
         }
-    }
-    if passed == 0 {
-        return Err("no model ran".into());
+        if passed == before.0 || executions == before.1 {
+            return Err(format!("no model of {test} ran, or none said how many executions it explored").into());
+        }
     }
     Ok(format!("{passed} models and mutation runs passed, {executions} executions explored"))
 }

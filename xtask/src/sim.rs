@@ -67,6 +67,9 @@ pub fn run(args: &Args) -> Outcome {
         let lost = args.lose_wake.map_or_else(String::new, |n| format!(" --lose-wake {n}"));
         return Err(format!("after {seconds:.1} s and {} systems: {failure}{lost}", total.systems).into());
     }
+    if total.systems == 0 {
+        return Err("no system ran to its end in this time".into());
+    }
     let rate = (total.steps as f64 / seconds * 60.0) as u64;
     Ok(format!("sim: {} steps in {seconds:.0} s ({rate} a minute), {total}; no failure", total.steps))
 }

@@ -1,8 +1,9 @@
 //! The processes of a round as the director sees them: started, stopped, killed, waited for.
 
 use std::error::Error;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::HANG;
@@ -86,10 +87,15 @@ impl<'a> Cast<'a> {
         Ok(self.actors[at].child.kill()?)
     }
 
-    /// Waits for the end of one that was killed or told to end.
-    pub fn reap(&mut self, at: usize) -> Fallible<ExitStatus> {
-        self.actors[at].is_alive = false;
-        Ok(self.actors[at].child.wait()?)
+    /// Waits for the end of one that was killed. That it had failed a moment before is a failure: what it had seen would be lost.
+    pub fn reap(&mut self, at: usize) -> Fallible {
+        let actor = &mut self.actors[at];
+        actor.is_alive = false;
+        let status = actor.child.wait()?;
+        if status.success() || status.signal() == Some(libc::SIGKILL) {
+            return Ok(());
+        }
+        Err(format!("{} {} ended with {status} before it was killed", actor.role.name(), actor.number).into())
     }
 
     /// Stops it, and returns when it has stopped.
