@@ -173,7 +173,7 @@ impl<'d> Drive<'d> {
         (0..plan.racers).for_each(|_| self.start(Role::Race));
         loop {
             match self.all.run(1 + self.world.random_below(2 * plan.act_every)) {
-                Paused::Steps => self.act(),
+                Paused::Steps => self.act()?,
                 Paused::Quiet => {
                     self.look_around()?;
                     self.all.pass_time();
@@ -213,9 +213,9 @@ impl<'d> Drive<'d> {
     }
 
     /// One of what may happen at any time.
-    fn act(&mut self) {
+    fn act(&mut self) -> Result<(), String> {
         if self.shared.stop.get() {
-            return;
+            return Ok(());
         }
         let Plan { kills, pauses, jumps, .. } = *self.plan();
         let what = self.world.random_below(100);
@@ -227,7 +227,7 @@ impl<'d> Drive<'d> {
                 self.keeper.0.kill();
                 self.keeper.1 = None;
             } else if let Some(outcome) = self.all.kill(victim) {
-                self.died(victim, &outcome);
+                self.died(victim, &outcome)?;
             }
         } else if what < kills + pauses {
             let time =
@@ -238,11 +238,14 @@ impl<'d> Drive<'d> {
             self.world.advance(Duration::from_micros(1 << self.world.random_below(24)));
             self.shared.model.borrow_mut().tally.jumps += 1;
         }
+        Ok(())
     }
 
     /// A party was killed: it unwinds to its end at once, and somebody may come in its place.
-    fn died(&mut self, party: usize, outcome: &Outcome) {
-        debug_assert!(!matches!(outcome, Outcome::Panicked(_)));
+    fn died(&mut self, party: usize, outcome: &Outcome) -> Result<(), String> {
+        if matches!(outcome, Outcome::Panicked(_)) {
+            return Err(self.panicked(party));
+        }
         let (role, pid) = self.roles[party];
         self.shared.model.borrow_mut().died(pid);
         self.shared.cell.borrow_mut().died(pid);
@@ -253,14 +256,16 @@ impl<'d> Drive<'d> {
         if self.world.random_below(100) < 90 {
             self.start(role);
         }
+        Ok(())
+    }
+
+    fn panicked(&self, party: usize) -> String {
+        format!("{}: {}", self.all.name(party), Keeping::take().unwrap_or_else(|| "a panic".into()))
     }
 
     fn ended(&mut self, party: usize, outcome: Outcome) -> Result<(), String> {
         match outcome {
-            Outcome::Panicked(_) => {
-                let what = Keeping::take().unwrap_or_else(|| "a panic".into());
-                return Err(format!("{}: {what}", self.all.name(party)));
-            }
+            Outcome::Panicked(_) => return Err(self.panicked(party)),
             Outcome::Died(died) => return Err(format!("nobody killed {}: {died}", self.all.name(party))),
             _ => {}
         }
