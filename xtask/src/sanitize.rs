@@ -18,6 +18,8 @@ const RESOURCES: &str = "/usr/lib/llvm-22/lib/clang/22";
 /// Some tests ask for more memory than there is, and want to be refused; some use memory that a full system cannot give, and want to see their
 /// child die of SIGBUS.
 const OPTIONS: &str = "allocator_may_return_null=1 handle_sigbus=0";
+/// Left out under ThreadSanitizer: it keeps signals back until a call that it knows, and a futex by number is none, so no storm comes through.
+const NOT_SEEN: &str = "a_storm_of_signals_neither_cuts_nor_stretches_a_wait_and_loses_nothing";
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
 #[derive(clap::Args)]
@@ -74,9 +76,10 @@ pub fn thread(args: &ThreadArgs) -> Outcome {
     command.env("SEQSLOT_STRESS_MS", args.stress_ms.to_string());
     command.args(["test", "-Zbuild-std", "--target", HOST, "--lib", "--tests", "--no-fail-fast"]);
     PACKAGES.iter().for_each(|package| _ = command.args(["-p", package]));
+    command.args(["--", "--skip", NOT_SEEN]);
     let ran = reports.judge(tests(&mut command))?;
     Ok(format!(
-        "ThreadSanitizer: {} test binaries, {} tests, no report, {} s; without assembly {} tests of the core",
+        "ThreadSanitizer: {} test binaries, {} tests (1 of signals left out), no report, {} s; without assembly {} tests of the core",
         ran.binaries,
         ran.passed,
         start.elapsed().as_secs(),
