@@ -35,8 +35,10 @@ impl Commons {
         }
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        // The build folder may be closed to others.
-        std::fs::copy(std::env::current_exe().unwrap(), dir.path().join("exe")).unwrap();
+        // The build folder may be closed to others. Copied by a process of its own: a file that is open for writing here could still be
+        // so in a child that another test's thread forks just now, and then nobody may execute it.
+        let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(dir.path().join("exe")).status().unwrap();
+        assert!(copied.success(), "cp: {copied}");
         std::fs::set_permissions(dir.path().join("exe"), Permissions::from_mode(0o755)).unwrap();
         Some(Self { dir })
     }
