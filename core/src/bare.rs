@@ -73,8 +73,9 @@ unsafe impl<'r> Os for Bare<'r> {
             return Woken::TimedOut;
         }
         for _ in 0..LOOKS {
-            // ORDERING: Relaxed; as with any platform's wait, who returns from it looks again behind a fence or an Acquire of its own.
-            if word.load(Ordering::Relaxed) != expected {
+            // ORDERING: Acquire, edge "notify"; pairs with the notifier's fence before its bump. Any other platform's wait is a system call,
+            // which orders as much: the look that follows a wait may be its caller's last, and is by Relaxed hints.
+            if word.load(Ordering::Acquire) != expected {
                 return Woken::Perhaps;
             }
             core::hint::spin_loop();
