@@ -204,8 +204,7 @@ impl<O: SlotsOs> Segment<O> {
             ..Stats::default()
         };
         for entry in (0..self.geometry().writers).filter_map(WriterIndex::new).filter_map(|index| self.view().writer_entry(index)) {
-            let burnt = entry.burnt().load(Relaxed);
-            stats.published = stats.published.wrapping_add(entry.head().load(Relaxed).wrapping_sub(burnt));
+            stats.published = stats.published.wrapping_add(entry.published(self.geometry().ring_len));
             stats.overwritten = stats.overwritten.wrapping_add(entry.overwritten().load(Relaxed));
             stats.retries = stats.retries.wrapping_add(entry.retries().load(Relaxed));
         }

@@ -581,3 +581,22 @@ fn no_byte_is_written_before_the_claim_of_its_slot_is_seen() {
     other.reserve_slot(0).unwrap();
     assert_eq!(claimed.get(), Some(0), "a Release fence between the claim and the first byte");
 }
+
+/// Positions that are burnt while a reader joins, behind the head that it has read, are not told to it as overwritten.
+#[test]
+fn positions_burnt_within_a_join_are_not_missed() {
+    let s = hooked(&Config::slots(2, 8).writers(1).readers(1).overwrite());
+    let burnt_at = s.view().writer_entry(WriterIndex::new(0).unwrap()).unwrap().burnt().at();
+    arm("load", burnt_at, 0, move || {
+        for _ in 0..2 {
+            core::mem::forget(s.writer().unwrap());
+            unsafe { s.declare_dead(Lock::writer(0)) }.unwrap();
+        }
+    });
+    let reader = s.reader().unwrap();
+    assert_eq!(s.view().writer_entry(WriterIndex::new(0).unwrap()).unwrap().burnt().load(Relaxed), 2, "in the midst of the join");
+    let writer = s.writer().unwrap();
+    writer.send(b"x").unwrap();
+    assert_eq!(reader.take().unwrap().as_deref(), Some(&b"x"[..]));
+    assert_eq!(reader.missed(), 0, "nothing was overwritten");
+}

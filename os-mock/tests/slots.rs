@@ -152,6 +152,7 @@ fn a_position_is_counted_as_burnt_once_wherever_its_recovery_dies() {
     );
     for after in &mut points {
         let (segment, _theirs) = &after.state;
+        assert_eq!(segment.stats().published, 0, "point {}: whatever was counted, it published nothing", after.point);
         // Joins before the recovery is begun anew: whatever it has counted already lies ahead of this reader, or does not.
         let reader = segment.reader().expect("a free entry");
         let writer = segment.writer().expect("the dead one's entry");

@@ -223,19 +223,16 @@ fn writers(view: &Inspection<'_, Mapping>) -> Vec<Writer> {
     let (closed, died, ever) = (load(view.closed()), load(view.died()), load(view.ever()));
     let indices = (0..view.geometry().writers).filter_map(WriterIndex::new);
     let entries = indices.filter_map(|index| Some((index, view.writer_entry(index)?)));
-    let writers = entries.map(|(index, entry)| {
-        let burnt = load(entry.burnt());
-        Writer {
-            index: index.get(),
-            party: party(view, &entry, Lock::writer(index.get() as u8)),
-            published: load(entry.head()).wrapping_sub(burnt),
-            positions_burnt: burnt,
-            retries: load(entry.retries()),
-            overwritten: load(entry.overwritten()),
-            on_loan: 0,
-            closed: closed & index.bit() != 0,
-            died: died & index.bit() != 0,
-        }
+    let writers = entries.map(|(index, entry)| Writer {
+        index: index.get(),
+        party: party(view, &entry, Lock::writer(index.get() as u8)),
+        published: entry.published(view.geometry().ring_len),
+        positions_burnt: load(entry.burnt()),
+        retries: load(entry.retries()),
+        overwritten: load(entry.overwritten()),
+        on_loan: 0,
+        closed: closed & index.bit() != 0,
+        died: died & index.bit() != 0,
     });
     writers.filter(|writer| !writer.party.is_vacant() || ever >> writer.index & 1 != 0).collect()
 }

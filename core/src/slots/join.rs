@@ -10,6 +10,9 @@ use crate::layout::control::SCARCE;
 use crate::memory::MemoryCas;
 use crate::os::Os;
 
+/// How often a join looks at a head that moves.
+const LOOKS: u32 = 8;
+
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Joins reader `reader`, whose lock the caller holds and whose entry is recovered. `follow` gets the cursor of each writer.
     ///
@@ -17,17 +20,38 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     pub(crate) fn join(self, reader: ReaderIndex, mut follow: impl FnMut(WriterIndex, Follow)) {
         for writer in (0..self.view.geometry().writers).filter_map(WriterIndex::new) {
             if let Some(entry) = self.view.writer_entry(writer) {
-                // ORDERING: Acquire, edge "head"; pairs with the Release at commit: what is before the cursor is published, so the
-                // sweep below sees its bits.
-                let head = entry.head().load(Acquire);
-                let cursor = head.wrapping_add(self.view.geometry().ring_len);
-                follow(writer, Follow::new(cursor, burnt_before(&entry, cursor)));
+                let (cursor, burnt) = self.start(&entry);
+                follow(writer, Follow::new(cursor, burnt));
             }
         }
         self.sweep_bit(reader);
         // ORDERING: AcqRel, edge "join"; pairs with the Acquire of `active` at commit. Carries the sweep. (That the Acquire half is
         // needed cannot be shown by loom, which has no load buffering: kept by argument.)
         self.view.active().fetch_or(reader.bit(), AcqRel);
+    }
+
+    /// Where a join begins to follow the writer of `entry`, and how many positions before that were burnt.
+    fn start(self, entry: &Entry<'_, M>) -> (u32, u32) {
+        let mut start = (0, 0);
+        let mut before = None;
+        // Again while the head moves: a position burnt in between is behind the cursor, and the count has it already. Bounded: what moves
+        // it so often is a writer that lives.
+        for _ in 0..LOOKS {
+            // ORDERING: Acquire, edge "head"; pairs with the Release at commit: what is before the cursor is published, so the
+            // sweep that follows sees its bits.
+            let head = entry.head().load(Acquire);
+            if before == Some(head) {
+                break;
+            }
+            let cursor = head.wrapping_add(self.view.geometry().ring_len);
+            start = (cursor, burnt_before(entry, cursor));
+            if !self.view.geometry().overwrite {
+                // Nobody asks for the count.
+                break;
+            }
+            before = Some(head);
+        }
+        start
     }
 
     /// Clears the reader's bit in every slot: what was owed to a former holder of the index.

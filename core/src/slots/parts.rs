@@ -105,6 +105,15 @@ impl<'v, M: Memory> Entry<'v, M> {
         self.word::<{ at::ENTRY_LAPSES }>()
     }
 
+    /// A writer's samples published, ever: the positions before its head, less those burnt. For people, while everybody goes on.
+    pub fn published(&self, ring_len: u32) -> u32 {
+        // ORDERING: Relaxed, all; for people, and the mapping may be read-only.
+        let (head, burnt) = (self.head().load(Ordering::Relaxed), self.burnt().load(Ordering::Relaxed));
+        // Counted, and not passed yet: by a recovery that is under way, or died.
+        let is_ahead = self.burning().load(Ordering::Relaxed) == head.wrapping_add(ring_len) && burnt != 0 && self.burnt_then().load(Ordering::Relaxed) == burnt;
+        head.wrapping_sub(burnt).wrapping_add(is_ahead.into())
+    }
+
     /// The position that a recovery counts, or counted last, as burnt.
     pub fn burning(&self) -> Word<'v, M> {
         self.word::<{ at::ENTRY_BURNING }>()
