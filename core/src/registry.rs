@@ -57,7 +57,7 @@ pub(crate) fn fill<M: Memory, O: Os>(entry: &Entry<'_, M>, os: &O, token: u32) {
 }
 
 /// How often a claim looks at all entries before it says that they are taken.
-const TRIES: u32 = 4;
+pub(crate) const TRIES: u32 = 4;
 /// What it waits in between: a recovery is over by then.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -201,7 +201,7 @@ impl<O: SlotsOs> Segment<O> {
     }
 
     /// An entry whose lock is held may be one that somebody is recovering just now: a moment later it is free.
-    fn pause_for_recoverers(&self, tries_left: u32) {
+    pub(crate) fn pause_for_recoverers(&self, tries_left: u32) {
         if tries_left != 0 {
             self.os().sleep(PAUSE);
         }

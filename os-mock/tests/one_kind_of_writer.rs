@@ -1,10 +1,10 @@
 //! A writer of the safe face waits for registered readers only, and would take away what readers of the seeds' face owe a read. So a
 //! segment has writers of one kind: whichever comes second is told, and of two that come at once at least one.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use seqslot_core::{Config, Exclusion, Exclusive, JoinError, Os, Segment, SlotBackend, SlotError, SlotFace, Writer};
-use seqslot_os_mock::{MockOs, World};
+use seqslot_os_mock::{EventKind, MockOs, World};
 
 struct Locked<T>(Mutex<T>);
 
@@ -123,4 +123,59 @@ fn a_safe_writer_that_joins_at_any_point_while_the_slot_face_is_opened_does_not_
         assert!(writer.is_err() || opened.is_err(), "{nth}: a safe writer and the slot face in one segment");
         assert!(writer.is_ok() || opened.is_ok(), "{nth}: nobody was let in");
     }
+}
+
+#[test]
+fn the_slot_face_is_not_refused_for_a_dead_writer_that_somebody_is_recovering() {
+    let (world, segment) = world();
+    let (doomed, theirs) = attached(&world);
+    // Attached before the death: an attach would recover the dead.
+    let ((recovers, recovering), (opens, others)) = (attached(&world), attached(&world));
+    let _dead = theirs.writer().expect("a free entry");
+    doomed.kill();
+    // The recoverer stops before its first store, with the dead one's lock in hand, until whoever opens the face sleeps, or is done.
+    let (is_holding, holding) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let (is_over, over) = mpsc::channel();
+    let pids = (recovers.process().pid, opens.process().pid);
+    let (stop, sleep) = (Mutex::new(Some((is_holding, goes_on))), Mutex::new(Some((go_on.clone(), over))));
+    world.on_event(Some(Arc::new(move |event| {
+        if event.pid == pids.0
+            && event.kind == EventKind::Store
+            && let Some((is_holding, goes_on)) = stop.lock().expect("no panic").take()
+        {
+            is_holding.send(()).expect("somebody waits");
+            goes_on.recv().expect("somebody goes on");
+        }
+        if event.pid == pids.1
+            && event.kind == EventKind::Sleep
+            && let Some((go_on, over)) = sleep.lock().expect("no panic").take()
+        {
+            go_on.send(()).expect("it stopped");
+            over.recv().expect("it ends");
+        }
+    })));
+    let opened = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            assert_eq!(recovering.recover().expect("no fault is planned").writers, 0b1);
+            let _ = is_over.send(());
+        });
+        holding.recv().expect("it recovers");
+        let opened = Face::new(others);
+        // Should nobody have slept.
+        let _ = go_on.send(());
+        opened
+    });
+    world.on_event(None);
+    assert_eq!(opened.err(), None);
+    drop(segment);
+}
+
+#[test]
+fn a_child_cannot_open_the_slot_face_on_its_parents_segment_nor_mark_it() {
+    let (world, segment) = world();
+    let (parent, theirs) = attached(&world);
+    let refused = parent.fork().run(|| Face::new(theirs).err()).expect("it lives");
+    assert_eq!(refused, Some(SlotError::Forked));
+    assert!(segment.writer().is_ok(), "no face was opened");
 }

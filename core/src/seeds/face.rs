@@ -15,6 +15,7 @@ use crate::index::{ReaderIndex, WriterIndex};
 use crate::layout::control::{SEEDS, STATE_IN_USE, STATE_MASK};
 use crate::memory::Memory;
 use crate::os::{Mapping, MemoryOf};
+use crate::registry::TRIES;
 use crate::segment::{Segment, SlotsOs};
 use crate::slots::decide::generation_of;
 use crate::slots::parts::Slot;
@@ -71,25 +72,41 @@ pub struct SlotFace<O: SlotsOs, E: Exclusion> {
     id: u64,
 }
 
-/// Refuses a segment in which a writer of the safe face lives.
+/// Refuses a segment in which a writer of the safe face lives. The lock of one that is dead may be held just now by whoever recovers
+/// it, or takes its entry over: looked at again for a while.
 fn no_safe_writer<O: SlotsOs>(segment: &Segment<O>) -> Result<(), SlotError> {
+    for tries_left in (0..TRIES).rev() {
+        match find_safe_writer(segment)? {
+            None => return Ok(()),
+            Some(index) if tries_left == 0 => return Err(SlotError::SafeWriter { index: index.get() }),
+            Some(_) => segment.pause_for_recoverers(tries_left),
+        }
+    }
+    Ok(())
+}
+
+fn find_safe_writer<O: SlotsOs>(segment: &Segment<O>) -> Result<Option<WriterIndex>, SlotError> {
     for index in (0..segment.geometry().writers).filter_map(WriterIndex::new) {
         let Some(entry) = segment.view().writer_entry(index) else { continue };
         // ORDERING: Relaxed; the fence behind the flag, edge "one kind of writer".
         let is_safe = entry.state().load(Relaxed) & STATE_MASK == STATE_IN_USE;
         if is_safe && segment.writer_lives(index)? {
-            return Err(SlotError::SafeWriter { index: index.get() });
+            return Ok(Some(index));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 impl<O: SlotsOs, E: Exclusion> SlotFace<O, E> {
     /// The face over `segment`. From here on the segment's readers move their change counters.
     ///
     /// # Errors
-    /// [`SlotError::Overwrites`]; [`SlotError::SafeWriter`].
+    /// [`SlotError::Forked`]; [`SlotError::Overwrites`]; [`SlotError::SafeWriter`].
     pub fn new(segment: Segment<O>) -> Result<Self, SlotError> {
+        // An inherited segment is not to be marked as this face's by somebody who cannot use it.
+        if !segment.mapping().is_mine() {
+            return Err(SlotError::Forked);
+        }
         if segment.geometry().overwrite {
             return Err(SlotError::Overwrites);
         }
