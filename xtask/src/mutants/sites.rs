@@ -103,6 +103,7 @@ impl Finder<'_> {
         while at < tokens.len() {
             let token = &tokens[at];
             if let Some(after) = skipped(tokens, at) {
+                self.aliases(&tokens[at..after]);
                 at = after;
                 continue;
             }
@@ -128,6 +129,21 @@ impl Finder<'_> {
                 _ => {}
             }
             at += 1;
+        }
+    }
+
+    /// Notes an ordering that is imported by another name: it would not be known again.
+    fn aliases(&mut self, tokens: &[TokenTree]) {
+        for (at, token) in tokens.iter().enumerate() {
+            match token {
+                TokenTree::Group(group) => self.aliases(&group.stream().into_iter().collect::<Vec<_>>()),
+                TokenTree::Ident(name)
+                    if ORDERINGS.iter().any(|order| name == order) && ident(tokens.get(at + 1)).is_some_and(|word| word == "as") =>
+                {
+                    self.lost.push(self.place(name.span()));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -204,7 +220,8 @@ fn receiver(before: &[TokenTree]) -> Option<String> {
 
 /// Past what is not the protocol's code: imports, and what is compiled for unit tests only.
 fn skipped(tokens: &[TokenTree], at: usize) -> Option<usize> {
-    if ident(tokens.get(at)).is_some_and(|word| word == "use") {
+    // Not the captures of a type: `impl Trait + use<'a>`.
+    if ident(tokens.get(at)).is_some_and(|word| word == "use") && !is_punct(tokens.get(at + 1), '<') {
         return Some(at + 1 + tokens[at..].iter().position(|token| is_punct(Some(token), ';'))?);
     }
     let attribute = group(tokens.get(at + 1), Delimiter::Bracket).filter(|_| is_punct(tokens.get(at), '#'))?;
@@ -255,6 +272,12 @@ mod tests {
     }
 
     #[test]
+    fn captures_are_no_import() {
+        let text = "impl A { fn f<'a>() -> impl B + use<'a> { x.load(Acquire) } fn g() { y.load(Acquire); z(); } }";
+        assert_eq!(names(text), ["f.1 x.load(Acquire) relaxed", "g.1 y.load(Acquire) relaxed"]);
+    }
+
+    #[test]
     fn a_place_is_the_methods_name() {
         assert_eq!(found("fn f() {\n    a\n        .load(Acquire);\n}")[0].1, "core/src/a.rs:3:10");
     }
@@ -270,5 +293,9 @@ mod tests {
     fn an_ordering_that_no_known_operation_has_is_refused() {
         assert!(of_text("a.rs", "core/src/a.rs", "fn f() { helper(Acquire); }").is_err());
         assert!(of_text("a.rs", "core/src/a.rs", "const O: Ordering = Ordering::SeqCst;").is_err());
+        assert!(
+            of_text("a.rs", "core/src/a.rs", "use portable_atomic::Ordering::{Relaxed, Release as R}; fn f() { a.store(1, R); }").is_err()
+        );
+        assert!(of_text("a.rs", "core/src/a.rs", "fn f(order: Ordering) { a.load(order); }").is_ok(), "its callers have the ordering");
     }
 }
