@@ -21,14 +21,18 @@
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use portable_atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering, fence};
 use seqslot_core::OsError;
 
 /// Most claims that a process can hold at once; one more is an error (EMFILE).
 pub const CLAIMS_MAX: usize = 4096;
-/// How often a claim is made anew because of forks in other threads before it is an error (EAGAIN).
-const RETRIES_MAX: u32 = 10_000;
+/// How long forks in other threads may hold a claim up before it is an error (EAGAIN). One of much memory takes a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a claim gives the processor away for a fork under way before it sleeps, and how long each time.
+const YIELDS: u32 = 100;
+const PAUSE: Duration = Duration::from_micros(100);
 /// A table entry without a descriptor.
 const VACANT: RawFd = -1;
 
@@ -214,12 +218,19 @@ impl Claim {
     /// dropped by the process that made it.
     ///
     /// # Errors
-    /// What `open` said; EMFILE if this process has [`CLAIMS_MAX`] claims; EAGAIN if other threads fork without a pause.
+    /// What `open` said; EMFILE if this process has [`CLAIMS_MAX`] claims; EAGAIN if other threads fork without a pause for
+    /// seconds.
     pub fn open(mut open: impl FnMut() -> Result<OwnedFd, OsError>, unlock: fn(BorrowedFd<'_>), label: &str) -> Result<Self, OsError> {
         let token = Token::current();
-        for _ in 0..RETRIES_MAX {
+        let (start, mut waits) = (Instant::now(), 0);
+        while start.elapsed() < PATIENCE {
             let Some(forks) = settled() else {
-                std::thread::yield_now();
+                waits += 1;
+                if waits < YIELDS {
+                    std::thread::yield_now()
+                } else {
+                    std::thread::sleep(PAUSE)
+                }
                 continue;
             };
             let claim = Self::entered(open()?, token, unlock, label).map_err(|(_, error)| error)?;
