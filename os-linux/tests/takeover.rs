@@ -108,3 +108,31 @@ fn a_takeover_and_an_attach_do_not_both_own_the_name() {
     }
     std::fs::remove_dir_all(&d).unwrap();
 }
+
+/// Who removes a name whose owner has left does not remove it from a writer that has become its owner meanwhile.
+#[test]
+fn a_removal_and_an_attach_do_not_both_get_the_name() {
+    let d = dir("removed");
+    let path = &d.join("snap");
+    let barrier = &std::sync::Barrier::new(2);
+    for round in 0..ROUNDS {
+        SnapshotWriter::<Linux, u64>::create(Linux::new(), path, SnapshotConfig::of::<u64>()).unwrap().leave();
+        std::thread::scope(|scope| {
+            let remover = scope.spawn(|| {
+                barrier.wait();
+                Linux::new().remove(path, false)
+            });
+            barrier.wait();
+            // The looks of the one fall into all places of the other.
+            (0..round % 256 * 40).for_each(|_| core::hint::spin_loop());
+            let attached = SnapshotWriter::<Linux, u64>::attach(Linux::new(), path);
+            let removed = remover.join().unwrap();
+            let owns = attached.as_ref().is_ok_and(SnapshotWriter::is_owner);
+            assert!(!owns || removed.is_err(), "removed under its owner in round {round}");
+            assert_eq!(removed.is_err(), path.exists(), "round {round}: {removed:?}, {:?}", attached.err());
+        });
+        // What is left belongs to nobody now.
+        let _ = Linux::new().remove(path, true);
+    }
+    std::fs::remove_dir_all(&d).unwrap();
+}

@@ -91,20 +91,26 @@ pub fn remove<L: Locking>(path: &Path, force: bool) -> Result<(), RemoveError> {
         Err(_) if force => None,
         Err(error) => return Err(RemoveError::Os(error)),
     };
-    if let Some(object) = &object
-        && !force
-    {
-        let held = held::<L>(object)?;
-        if !held.is_empty() {
-            return Err(RemoveError::InUse { held });
+    // Held, not only looked at: a snapshot writer that attaches meanwhile must not think that the name is its own.
+    let owner = match &object {
+        Some(object) if !force => {
+            let owner = L::claim(object, Lock::OWNER)?;
+            let mut held = held::<L>(object)?;
+            held.retain(|lock| *lock != Lock::OWNER || owner.is_none());
+            if !held.is_empty() {
+                return Err(RemoveError::InUse { held });
+            }
+            owner
         }
-    }
+        _ => None,
+    };
     object::unlink(&flink.name)?;
+    let removed = flink.remove(&place);
+    drop(owner);
     if let Some(object) = &object {
         L::tidy(object);
     }
-    flink.remove(&place)?;
-    Ok(())
+    Ok(removed?)
 }
 
 /// The locks of `object` that somebody holds, in the order of their numbers.
