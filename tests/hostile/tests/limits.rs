@@ -33,9 +33,14 @@ fn forged_hints_lend_nothing_twice() {
     let (one, other) = (segment.writer().unwrap(), segment.writer().unwrap());
     let _first = one.loan().unwrap();
     // Every word that the world takes for a hint, all ones: the free map says that all is free.
+    let before = world.bytes();
     for word in 0..=u16::MAX {
         world.spoil_now(Spoil { after: 0, place: Place::Any(word), value: Value::Ones });
     }
+    let (before, after) = (before.chunks_exact(4), world.bytes());
+    let forged = before.zip(after.chunks_exact(4)).filter(|(before, after)| before != after && after == &[0xff; 4]).count();
+    let map = segment.geometry().free[0].at;
+    assert!(forged > 32 && after[map..map + 4] == [0xff; 4], "{forged} words forged");
     let second = other.loan().unwrap();
     assert_eq!(second.slot(), 1);
     assert_eq!(one.loan().err(), Some(LoanError::NoFreeSlot));
