@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, Ran, cargo, need, target_dir, tests};
@@ -64,17 +65,23 @@ pub fn thread(args: &ThreadArgs) -> Outcome {
     let start = Instant::now();
     let portable = without_assembly()?;
     let reports = Reports::new("tsan")?;
-    let mut command = distribution_cargo();
-    command.env("CARGO_TARGET_DIR", target_dir().join("tsan")).env(
-        "RUSTFLAGS",
-        format!(
-            "--cfg seqslot_no_asm -Zsanitizer=thread -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=thread \
-             -Clink-arg=-resource-dir={RESOURCES}"
-        ),
-    );
-    command.env("TSAN_OPTIONS", format!("{OPTIONS} {}", reports.option()));
+    let instrumented = |what: &str| {
+        let mut command = distribution_cargo();
+        command.env("CARGO_TARGET_DIR", target_dir().join("tsan")).env(
+            "RUSTFLAGS",
+            format!(
+                "--cfg seqslot_no_asm -Zsanitizer=thread -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=thread \
+                 -Clink-arg=-resource-dir={RESOURCES}"
+            ),
+        );
+        command.env("TSAN_OPTIONS", format!("{OPTIONS} {}", reports.option()));
+        command.args([what, "-Zbuild-std", "--target", HOST]);
+        command
+    };
+    reports.sees(instrumented("run"), "race", "ThreadSanitizer: data race")?;
+    let mut command = instrumented("test");
     command.env("SEQSLOT_STRESS_MS", args.stress_ms.to_string());
-    command.args(["test", "-Zbuild-std", "--target", HOST, "--lib", "--tests", "--no-fail-fast"]);
+    command.args(["--lib", "--tests", "--no-fail-fast"]);
     PACKAGES.iter().for_each(|package| _ = command.args(["-p", package]));
     command.args(["--", "--skip", NOT_SEEN]);
     let ran = reports.judge(tests(&mut command))?;
@@ -100,7 +107,7 @@ pub fn address(args: &AddressArgs) -> Outcome {
     need("rustup", "rustup, with a nightly toolchain")?;
     let start = Instant::now();
     let reports = Reports::new("asan")?;
-    let run = |chosen: &[&str], leaks: bool| {
+    let instrumented = |what: &str, leaks: bool| {
         let mut command = cargo();
         for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
             command.env_remove(variable);
@@ -108,8 +115,15 @@ pub fn address(args: &AddressArgs) -> Outcome {
         command.env("CARGO_TARGET_DIR", target_dir().join("asan")).env("RUSTFLAGS", "-Zsanitizer=address");
         let leaks = u8::from(leaks);
         command.env("ASAN_OPTIONS", format!("{OPTIONS} detect_leaks={leaks} {}", reports.option()));
+        command.args(["+nightly", what, "--target", HOST]);
+        command
+    };
+    reports.sees(instrumented("run", false), "overrun", "AddressSanitizer: heap-buffer-overflow")?;
+    reports.sees(instrumented("run", true), "leak", "LeakSanitizer: detected memory leaks")?;
+    let run = |chosen: &[&str], leaks: bool| {
+        let mut command = instrumented("test", leaks);
         command.env("SEQSLOT_STRESS_MS", if args.small { 200 } else { args.stress_ms }.to_string());
-        command.args(["+nightly", "test", "--target", HOST, "--lib", "--no-fail-fast"]).args(chosen);
+        command.args(["--lib", "--no-fail-fast"]).args(chosen);
         reports.judge(tests(&mut command))
     };
     let mut all = vec!["--tests"];
@@ -145,13 +159,27 @@ impl Reports {
         format!("log_path={}", self.0.join("report").display())
     }
 
+    /// Runs a program with a fault in it, built as the tests are. Without a report of it, nothing is instrumented, or nothing reported,
+    /// and a run without reports would show nothing.
+    fn sees(&self, mut run: Command, fault: &str, what: &str) -> Result<(), Box<dyn Error>> {
+        eprintln!("a fault that must be reported: {fault}");
+        run.args(["-p", "seqslot-os-mock", "--example", "faulty", "--", fault]);
+        let status = run.status()?;
+        let mut is_seen = false;
+        for report in std::fs::read_dir(&self.0)? {
+            let path = report?.path();
+            is_seen |= String::from_utf8_lossy(&std::fs::read(&path)?).contains(what);
+            std::fs::remove_file(path)?;
+        }
+        if is_seen && !status.success() { Ok(()) } else { Err(format!("no report of `{what}` where there is one ({status})").into()) }
+    }
+
     /// Fails with the reports, if there are any.
     fn judge(&self, ran: Result<Ran, Box<dyn Error>>) -> Result<Ran, Box<dyn Error>> {
         let mut found = 0;
         for report in std::fs::read_dir(&self.0)? {
             let report = String::from_utf8_lossy(&std::fs::read(report?.path())?).into_owned();
-            // A test that wants to be refused memory leaves a warning there, which is no report.
-            if report.contains("SUMMARY: ") {
+            if is_report(&report) {
                 println!("{report}");
                 found += 1;
             }
@@ -161,5 +189,23 @@ impl Reports {
             (Ok(_), _) => Err(format!("{found} processes with reports, see {}", self.0.display()).into()),
             (Err(error), _) => Err(format!("{found} processes with reports, see {}; {error}", self.0.display()).into()),
         }
+    }
+}
+
+/// A fault begins with the tool's name and a colon, and may end anywhere, if its process was killed; a test that wants to be refused memory
+/// leaves a warning there, which is none.
+fn is_report(text: &str) -> bool {
+    text.contains("Sanitizer:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_report;
+
+    #[test]
+    fn a_report_cut_short_is_one_and_a_warning_is_none() {
+        assert!(is_report("WARNING: ThreadSanitizer: data race (pid=7)\n  Write of"));
+        assert!(is_report("==7==ERROR: LeakSanitizer: detected memory leaks") && is_report("AddressSanitizer:DEADLYSIGNAL\n"));
+        assert!(!is_report("==7==WARNING: AddressSanitizer failed to allocate 0x10 bytes\n"));
     }
 }
