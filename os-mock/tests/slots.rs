@@ -2,8 +2,9 @@
 //! and threads that park, wake each other, and lose a reader.
 
 use core::time::Duration;
+use std::sync::Arc;
 
-use seqslot_core::{Config, Segment};
+use seqslot_core::{Config, Reader, Segment, Writer};
 use seqslot_os_mock::{Fault, MockOs, Plan, World, crash_points};
 
 const SLOTS: usize = 3;
@@ -164,4 +165,44 @@ fn a_position_is_counted_as_burnt_once_wherever_its_recovery_dies() {
         assert_eq!(reader.missed(), 1, "point {}: one of three in two slots", after.point);
     }
     assert!(points.found() > Some(10));
+}
+
+#[test]
+fn a_sample_taken_before_its_position_counts_as_burnt_hides_no_miss() {
+    let config = Config::slots(2, 8).overwrite();
+    let mut points = crash_points(
+        1,
+        |world, doomed| {
+            let segment = Arc::new(Segment::create(world.process(), "frames", &config).expect("a fresh name"));
+            let reader: Reader<_> = Reader::join(Arc::clone(&segment)).expect("a free entry");
+            let theirs = Arc::new(Segment::attach(doomed.clone(), "frames").expect("it exists"));
+            let dying: Writer<_> = Writer::join(theirs).expect("a free entry");
+            let other: Writer<_> = Writer::join(Arc::clone(&segment)).expect("a free entry");
+            (segment, reader, other, dying)
+        },
+        |_, (_, _, _, dying)| dying.send(b"dying").expect("a free slot"),
+    );
+    let mut taken = 0;
+    for after in &mut points {
+        let (segment, reader, other, dying) = &after.state;
+        if segment.writer_lives(dying.index()).expect("no fault is planned") {
+            continue;
+        }
+        taken += u32::from(reader.take().expect("nobody has left").is_some());
+        // Another writer uses the dead one's slot before anybody recovers it.
+        for number in 0..3 {
+            other.send(&[number]).expect("a free slot");
+        }
+        while reader.take().expect("a writer lives").is_some() {}
+        let missed = reader.missed();
+        segment.recover().expect("no fault is planned");
+        let next = segment.writer().expect("the dead one's entry");
+        assert_eq!((other.index().get(), next.index().get()), (1, 0));
+        for number in 0..3 {
+            next.send(&[number]).expect("a free slot");
+        }
+        while reader.take().expect("a writer lives").is_some() {}
+        assert_eq!(reader.missed() - missed, 1, "point {}: one of three in two slots", after.point);
+    }
+    assert!(points.found() > Some(10) && taken > 3);
 }

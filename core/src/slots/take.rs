@@ -201,8 +201,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             }
         }
         let Some((position, index)) = first else {
+            let missed = self.overwritten(writer, follow, end.wrapping_sub(cursor));
             follow.cursor.set(end);
-            return Took::Moved { missed: self.overwritten(writer, follow, end.wrapping_sub(cursor)) };
+            return Took::Moved { missed };
         };
         let missed = self.overwritten(writer, follow, position.wrapping_sub(cursor));
         let found = self.view.slot(index).and_then(|slot| self.hold(self.view, reader, &slot, writer.get(), position));
@@ -228,13 +229,21 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     }
 
     /// How many of `gap` positions without a sample were overwritten: none where that is not allowed (they were burnt, or were
-    /// committed for an audience without this reader), else all that recovery did not burn since the last look.
+    /// committed for an audience without this reader), else all that recovery did not burn since the last look. The gap begins at the cursor.
     fn overwritten(self, writer: WriterIndex, follow: &Follow, gap: u32) -> u32 {
         if !self.view.geometry().overwrite {
             return 0;
         }
-        // ORDERING: Relaxed; a count.
-        let burnt = self.view.writer_entry(writer).map_or(0, |entry| entry.burnt().load(Relaxed));
+        let Some(entry) = self.view.writer_entry(writer) else { return gap };
+        // ORDERING: Acquire; pairs with the Release of the count by a recovery. Then Relaxed: the position of that count, or a later one.
+        let burnt = entry.burnt().load(Acquire);
+        let last = entry.burning().load(Relaxed);
+        if (last.wrapping_sub(follow.cursor.get()) as i32) < 0 {
+            // All are behind the cursor: in gaps that were looked at, or a sample that was taken before its writer died, from a slot that
+            // was used again before the recovery.
+            follow.burnt.set(burnt);
+            return gap;
+        }
         // Those beyond the gap lie ahead, and are for the gaps to come.
         let here = gap.min(burnt.wrapping_sub(follow.burnt.get()));
         follow.burnt.set(follow.burnt.get().wrapping_add(here));
