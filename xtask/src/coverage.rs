@@ -68,8 +68,8 @@ pub fn run(args: &Args) -> Outcome {
     let hit: usize = lines.values().flat_map(BTreeMap::values).filter(|count| **count != 0).count();
     let share = hit as f64 * 100.0 / all as f64;
     let line = format!(
-        "core: {hit} of {all} lines covered ({share:.1} %) by {} tests in {} binaries, {} s",
-        ran.passed,
+        "core: {hit} of {all} lines covered ({share:.1} %) by {} in {} binaries, {} s",
+        ran.tests(),
         ran.binaries,
         start.elapsed().as_secs()
     );

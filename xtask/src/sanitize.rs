@@ -86,11 +86,11 @@ pub fn thread(args: &ThreadArgs) -> Outcome {
     command.args(["--", "--skip", NOT_SEEN]);
     let ran = reports.judge(tests(&mut command))?;
     Ok(format!(
-        "ThreadSanitizer: {} test binaries, {} tests (1 of signals left out), no report, {} s; without assembly {} tests of the core",
+        "ThreadSanitizer: {} test binaries, {} tests (1 of signals left out), no report, {} s; without assembly {} of the core",
         ran.binaries,
-        ran.passed,
+        ran.tests(),
         start.elapsed().as_secs(),
-        portable.passed
+        portable.tests()
     ))
 }
 
@@ -133,11 +133,11 @@ pub fn address(args: &AddressArgs) -> Outcome {
     LEAK_FREE.iter().for_each(|test| some.extend(["--test", test]));
     let leak_free = run(&some, true)?;
     Ok(format!(
-        "AddressSanitizer: {} test binaries, {} tests, no report, {} s; {} of the tests once more, without a leak",
+        "AddressSanitizer: {} test binaries, {}, no report, {} s; of the shim {} once more, without a leak",
         ran.binaries,
-        ran.passed,
+        ran.tests(),
         start.elapsed().as_secs(),
-        leak_free.passed
+        leak_free.tests()
     ))
 }
 
