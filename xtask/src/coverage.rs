@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     let (listed, _) = capture(instrumented(&folder, &profiles).args(["--no-run", "--message-format=json"]))?;
     let binaries = executables(&listed)?;
-    let ran = tests(&mut instrumented(&folder, &profiles))?;
+    let ran = tests(&mut instrumented(&folder, &profiles), &[])?;
     let mut lines = Lines::new();
     let merged = merge(&folder, &profiles)?;
     // One at a time: a function that one binary has and never calls hides what others did with it.

@@ -83,8 +83,7 @@ pub fn thread(args: &ThreadArgs) -> Outcome {
     command.env("SEQSLOT_STRESS_MS", args.stress_ms.to_string());
     command.args(["--lib", "--tests", "--no-fail-fast"]);
     PACKAGES.iter().for_each(|package| _ = command.args(["-p", package]));
-    command.args(["--", "--skip", NOT_SEEN]);
-    let ran = reports.judge(tests(&mut command))?;
+    let ran = reports.judge(tests(&mut command, &[NOT_SEEN]))?;
     Ok(format!(
         "ThreadSanitizer: {} test binaries, {} tests (1 of signals left out), no report, {} s; without assembly {} of the core",
         ran.binaries,
@@ -98,7 +97,7 @@ pub fn thread(args: &ThreadArgs) -> Outcome {
 fn without_assembly() -> Result<Ran, Box<dyn Error>> {
     let mut command = cargo();
     command.env("RUSTFLAGS", "--cfg seqslot_no_asm").env("CARGO_TARGET_DIR", target_dir().join("no-asm"));
-    tests(command.args(["test", "-p", "seqslot-core", "--lib", "--tests"]))
+    tests(command.args(["test", "-p", "seqslot-core", "--lib", "--tests"]), &[])
 }
 
 /// All tests of [`PACKAGES`] under AddressSanitizer, assembly and all. Leaks are looked for once more in those of the Linux
@@ -124,7 +123,7 @@ pub fn address(args: &AddressArgs) -> Outcome {
         let mut command = instrumented("test", leaks);
         command.env("SEQSLOT_STRESS_MS", if args.small { 200 } else { args.stress_ms }.to_string());
         command.args(["--lib", "--no-fail-fast"]).args(chosen);
-        reports.judge(tests(&mut command))
+        reports.judge(tests(&mut command, &[]))
     };
     let mut all = vec!["--tests"];
     PACKAGES.iter().for_each(|package| all.extend(["-p", package]));
