@@ -55,11 +55,23 @@ impl FromStr for Deaths {
     }
 }
 
+/// How a process of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Before the event it was to die at.
+    Died,
+    /// It came to the end of what it does.
+    Lived,
+    /// There was nothing for it to do: it had no part.
+    Nobody,
+}
+
 /// The deaths of a run, and which of the processes lived to their end.
 #[derive(Debug)]
 pub struct Script {
     pub deaths: Deaths,
     lived: [Cell<bool>; 3],
+    nobody: [Cell<bool>; 3],
     /// Who came to the point from which it may die.
     given: [Cell<bool>; 3],
 }
@@ -88,7 +100,7 @@ impl Cue<'_> {
 
 impl Script {
     pub fn new(deaths: Deaths) -> Self {
-        Self { deaths, lived: Default::default(), given: Default::default() }
+        Self { deaths, lived: Default::default(), nobody: Default::default(), given: Default::default() }
     }
 
     /// Runs `body` as `os`, whose turn to die is `turn`, from 0. It is dead afterwards.
@@ -108,6 +120,19 @@ impl Script {
 
     pub fn has_lived(&self, turn: usize) -> bool {
         self.lived[turn].get()
+    }
+
+    /// There is nothing to do for the process whose turn is `turn`: no run of it is counted.
+    pub fn nobody(&self, turn: usize) {
+        self.nobody[turn].set(true);
+    }
+
+    fn end(&self, turn: usize) -> End {
+        match (self.nobody[turn].get(), self.has_lived(turn)) {
+            (true, _) => End::Nobody,
+            (false, true) => End::Lived,
+            (false, false) => End::Died,
+        }
     }
 }
 
@@ -208,12 +233,12 @@ pub fn enumerate(family: &str, cases: &[Case]) {
     assert!(failed.is_empty(), "{} runs failed", failed.len());
 }
 
-/// One run; whether each process lived. `None`, and a name in `failed`, if an invariant was broken.
-fn play(case: &Case, deaths: Deaths, failed: &mut Vec<String>) -> Option<[bool; 3]> {
+/// One run; how each process ended. `None`, and a name in `failed`, if an invariant was broken.
+fn play(case: &Case, deaths: Deaths, failed: &mut Vec<String>) -> Option<[End; 3]> {
     let name = format!("{}/{}/{deaths}", case.operation, case.state);
     let script = std::rc::Rc::new(Script::new(deaths));
     match catch_unwind(AssertUnwindSafe(|| (case.run)(&script))) {
-        Ok(()) => Some([0, 1, 2].map(|turn| script.has_lived(turn))),
+        Ok(()) => Some([0, 1, 2].map(|turn| script.end(turn))),
         Err(_) => {
             failed.push(name);
             None
@@ -230,8 +255,10 @@ fn count_up(
     failed: &mut Vec<String>,
 ) -> Option<u64> {
     for n in numbers {
-        if play(case, deaths(n), failed)?[turn] {
-            return Some(n);
+        match play(case, deaths(n), failed)?[turn] {
+            End::Died => {}
+            End::Lived => return Some(n),
+            End::Nobody => return Some(n - 1),
         }
     }
     None

@@ -246,7 +246,8 @@ fn run(state: &State, act: Act, script: &Script) {
                 writer.leave();
             });
         } else if planned {
-            script.mortal(turn, &os, |_| {});
+            // Its name is gone, and with it what could be taken over.
+            script.nobody(turn);
         }
     }
     check(&scene);
