@@ -85,7 +85,7 @@ pub fn thread(args: &ThreadArgs) -> Outcome {
     PACKAGES.iter().for_each(|package| _ = command.args(["-p", package]));
     let ran = reports.judge(tests(&mut command, &[NOT_SEEN]))?;
     Ok(format!(
-        "ThreadSanitizer: {} test binaries, {} tests (1 of signals left out), no report, {} s; without assembly {} of the core",
+        "ThreadSanitizer: {} test binaries, {}, one of signals left out, no report, {} s; without assembly {} of the core",
         ran.binaries,
         ran.tests(),
         start.elapsed().as_secs(),
