@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, capture, root};
-use crate::{coverage, crash, fuzz, instructions, loom, mutants, sanitize, sim, soak, syscalls, targets};
+use crate::{coverage, crash, fuzz, instructions, loom, mutants, sanitize, sim, size, soak, syscalls, targets};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -32,6 +32,7 @@ pub fn run(args: &Args) -> Outcome {
     let simulated = sim::Args::seconds(args.sim_seconds);
     let steps: &[(&str, &dyn Fn() -> Outcome)] = &[
         ("instructions", &|| instructions::run(&instructions::Args {})),
+        ("size", &|| size::run(&size::Args::default())),
         ("syscalls", &|| syscalls::run(&syscalls::Args::default())),
         ("soak", &|| soak::run(&soaked)),
         ("soak --pause", &|| soak::run(&soak::Args::pause())),

@@ -1,5 +1,6 @@
 //! Developers' commands: `cargo xtask --help`. Each ends in one line that counts what it did, and fails loudly.
 
+mod baseline;
 mod coverage;
 mod crash;
 mod full;
@@ -10,6 +11,7 @@ mod mutants;
 mod run;
 mod sanitize;
 mod sim;
+mod size;
 mod soak;
 mod syscalls;
 mod targets;
@@ -39,6 +41,8 @@ enum Command {
     Targets(targets::Args),
     /// Count the instructions of a cycle at 4 and 65,536 slots, free and nearly all held (needs valgrind)
     Instructions(instructions::Args),
+    /// Code size of small programs for a bare target, against a baseline (needs the distribution's rustc with its sources)
+    Size(size::Args),
     /// Run the loom models over the protocol's code, and their mutations
     Loom(loom::Args),
     /// Weaken every ordering above Relaxed and every fence of the core, one at a time: a loom model must fail
@@ -67,6 +71,7 @@ fn main() -> std::process::ExitCode {
         Command::SyscallsPair(args) => syscalls::pair(&args),
         Command::Targets(args) => targets::run(&args),
         Command::Instructions(args) => instructions::run(&args),
+        Command::Size(args) => size::run(&args),
         Command::Loom(args) => loom::run(&args),
         Command::Mutants(args) => mutants::run(&args),
         Command::Tsan(args) => sanitize::thread(&args),

@@ -11,11 +11,7 @@ const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"]
 pub struct Args {}
 
 pub fn run(_args: &Args) -> Outcome {
-    for tool in ["/usr/bin/rustc", "/usr/bin/cargo"] {
-        if !std::path::Path::new(tool).exists() {
-            return Err(format!("{tool} is missing; install {}", PACKAGES.join(" ")).into());
-        }
-    }
+    need_distribution()?;
     let bare =
         [("thumbv7m-none-eabi", ""), ("thumbv7m-none-eabi", "alloc"), ("thumbv6m-none-eabi", ""), ("riscv32imc-unknown-none-elf", "")];
     for (target, features) in bare {
@@ -46,6 +42,16 @@ pub fn run(_args: &Args) -> Outcome {
         "seqslot",
     ]))?;
     Ok(format!("{} builds for bare targets, 1 check for macOS", bare.len()))
+}
+
+/// Refuses with advice where the distribution's compiler is missing.
+pub fn need_distribution() -> Result<(), Box<dyn std::error::Error>> {
+    for tool in ["/usr/bin/rustc", "/usr/bin/cargo"] {
+        if !std::path::Path::new(tool).exists() {
+            return Err(format!("{tool} is missing; install {}", PACKAGES.join(" ")).into());
+        }
+    }
+    Ok(())
 }
 
 /// The distribution's cargo with its own compiler, whatever toolchain runs this.
