@@ -23,21 +23,21 @@ pub(crate) unsafe fn out_of_shared(from: *const AtomicU32, into: &mut [u8]) {
         unsafe { wide::copy(from.cast(), into.as_mut_ptr(), whole) };
         done = whole;
     }
-    let mut words = into[done..].chunks_exact_mut(4);
-    for chunk in words.by_ref() {
+    // Arrays and single bytes, not slices: a copy of a slice is a call, and brings the routine for it into small programs.
+    let (words, rest) = into[done..].as_chunks_mut();
+    for chunk in words {
         // SAFETY: the caller's duty 1: `done + 4 <= into.len()`.
         let word = unsafe { shared_word(from, done) };
         // ORDERING: Relaxed; the fences around a copy carry it (edges "latest" and "torn" in `snapshot`).
-        chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        *chunk = word.load(Ordering::Relaxed).to_ne_bytes();
         done += 4;
     }
-    let rest = words.into_remainder();
     if !rest.is_empty() {
         // SAFETY: the caller's duty 1, which counts the last word whole.
         let word = unsafe { shared_word(from, done) };
         // ORDERING: as above.
         let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
-        rest.copy_from_slice(&bytes[..rest.len()]);
+        rest.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
     }
 }
 
@@ -57,18 +57,17 @@ pub(crate) unsafe fn into_shared(from: &[u8], to: *const AtomicU32) {
         unsafe { wide::copy(from.as_ptr(), to.cast_mut().cast(), whole) };
         done = whole;
     }
-    let words = from[done..].chunks_exact(4);
-    let rest = words.remainder();
+    let (words, rest) = from[done..].as_chunks();
     for chunk in words {
         // SAFETY: the caller's duty 1: `done + 4 <= from.len()`.
         let word = unsafe { shared_word(to, done) };
         // ORDERING: Relaxed; the fences around a copy carry it (edges "latest" and "torn" in `snapshot`).
-        word.store(u32::from_ne_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]), Ordering::Relaxed);
+        word.store(u32::from_ne_bytes(*chunk), Ordering::Relaxed);
         done += 4;
     }
     if !rest.is_empty() {
         let mut bytes = [0; 4];
-        bytes[..rest.len()].copy_from_slice(rest);
+        bytes.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
         // SAFETY: the caller's duty 1, which counts the last word whole.
         let word = unsafe { shared_word(to, done) };
         // ORDERING: as above.

@@ -113,8 +113,8 @@ impl<O: SlotsOs> Segment<O> {
         if mapping.alignment() < geometry.align as usize {
             return Err(CreateError::Misaligned);
         }
-        // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. a created object is mapped writable.
-        let view = unsafe { SlotsView::new(memory, geometry) }
+        // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. a created object is mapped writable. 3. above.
+        let view = unsafe { SlotsView::of_computed(memory, geometry) }
             .map_err(|_| CreateError::RegionTooShort { len, needed: geometry.total_len as u64 })?;
         let segment = Self::new(Some(owner), view, head, os, mapping);
         registry::fill(&segment.view.owner_entry(), &segment.os, segment.draw_token());
@@ -180,8 +180,8 @@ impl<O: SlotsOs> Segment<O> {
         if mapping.alignment() < geometry.align as usize {
             return Err(HeadError::Misaligned.into());
         }
-        // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. checked above.
-        let view = unsafe { SlotsView::new(memory, geometry) }?;
+        // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. and 3. above.
+        let view = unsafe { SlotsView::of_computed(memory, geometry) }?;
         let segment = Self::new(None, view, head, os, mapping);
         // What cannot be recovered now (descriptors ran out) is tried again when it is in the way.
         let _ = segment.recover();

@@ -118,8 +118,8 @@ impl Head {
         words[13] = self.readers;
         words[14] = self.ring_len;
         words[15] = self.flags;
-        put(&mut words, 16, self.type_hash);
-        put(&mut words, 20, self.instance);
+        [words[16], words[17], words[18], words[19]] = zerocopy::transmute!(self.type_hash);
+        [words[20], words[21], words[22], words[23]] = zerocopy::transmute!(self.instance);
         words[24] = self.payload_align;
         words
     }
@@ -171,8 +171,8 @@ impl Head {
             readers: words[13],
             ring_len: words[14],
             flags: words[15],
-            type_hash: get(words, 16),
-            instance: get(words, 20),
+            type_hash: get::<16>(words),
+            instance: get::<20>(words),
             payload_align: words[24],
         })
     }
@@ -216,18 +216,22 @@ impl Head {
     /// Reads and parses the head of `memory`, which the caller knows to be mapped.
     pub(crate) fn read<M: Memory>(memory: &M) -> Result<Self, HeadError> {
         check_len(memory)?;
-        let mut words = [0; WORDS];
-        words[READY_AT / 4] = head_word(memory, READY_AT / 4).load(Ordering::Relaxed);
+        let ready = head_word(memory, READY_AT / 4).load(Ordering::Relaxed);
         // ORDERING: Acquire fence after a Relaxed load (the memory may be mapped read-only), edge "ready"; pairs with the
         // Release store of the ready word in `write`. Carries every word of the head.
         memory.fence(Ordering::Acquire);
-        for (index, word) in words.iter_mut().enumerate() {
-            if index * 4 != READY_AT {
-                // ORDERING: Relaxed; the fence above orders it behind the ready word.
-                *word = head_word(memory, index).load(Ordering::Relaxed);
-            }
-        }
+        // ORDERING: Relaxed; the fence above orders it behind the ready word.
+        let words =
+            core::array::from_fn(|index| if index * 4 == READY_AT { ready } else { head_word(memory, index).load(Ordering::Relaxed) });
         Self::from_words(&words)
+    }
+}
+
+/// Refuses a head in which a field is not what follows from the others: `(name, alleged, computed)`, the first that differs is named.
+pub(super) fn check_computed<const N: usize>(fields: [(&'static str, u32, u32); N]) -> Result<(), HeadError> {
+    match fields.into_iter().find(|(_, alleged, computed)| alleged != computed) {
+        Some((name, alleged, _)) => Err(HeadError::Field { name, value: u64::from(alleged) }),
+        None => Ok(()),
     }
 }
 
@@ -246,18 +250,9 @@ fn head_word<M: Memory>(memory: &M, index: usize) -> Word<'_, M> {
     unsafe { Word::new(memory, index * 4) }
 }
 
-fn put(words: &mut [u32; WORDS], from: usize, bytes: [u8; 16]) {
-    for (word, chunk) in words[from..].iter_mut().zip(bytes.chunks_exact(4)) {
-        *word = u32::from_ne_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-    }
-}
-
-fn get(words: &[u32; WORDS], from: usize) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    for (word, chunk) in words[from..].iter().zip(bytes.chunks_exact_mut(4)) {
-        chunk.copy_from_slice(&word.to_ne_bytes());
-    }
-    bytes
+/// Sixteen bytes from the four words at `FROM`.
+fn get<const FROM: usize>(words: &[u32; WORDS]) -> [u8; 16] {
+    zerocopy::transmute!([words[FROM], words[FROM + 1], words[FROM + 2], words[FROM + 3]])
 }
 
 #[cfg(test)]

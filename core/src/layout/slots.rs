@@ -26,7 +26,7 @@
 use crate::error::{GeometryError, HeadError};
 use crate::index::{READERS_MAX, WRITERS_MAX};
 use crate::layout::control::READERS_AT;
-use crate::layout::head::{FLAG_ALWAYS_WAKE, FLAG_OVERWRITE, Head, Kind};
+use crate::layout::head::{FLAG_ALWAYS_WAKE, FLAG_OVERWRITE, Head, Kind, check_computed};
 use crate::layout::{LINE, VERSION_MINOR, align_up};
 
 /// Length of a slot's header.
@@ -148,32 +148,35 @@ impl SlotsGeometry {
     pub fn new(shape: SlotsShape) -> Result<Self, GeometryError> {
         let overwrite = shape.flags & FLAG_OVERWRITE != 0;
         check(&shape, overwrite)?;
-        let overflow = GeometryError::TotalOverflow;
-        let payload_offset = align_up(SLOT_HEADER_LEN, shape.align as usize).ok_or(overflow.clone())?;
+        let payload_offset = align_up(SLOT_HEADER_LEN, shape.align as usize).ok_or(GeometryError::TotalOverflow)?;
         let slot_align = LINE.max(shape.align as usize);
-        let slot = payload_offset.checked_add(shape.capacity as usize).ok_or(overflow.clone())?;
-        let stride = align_up(slot, slot_align).ok_or(overflow.clone())?;
+        let slot = payload_offset.checked_add(shape.capacity as usize).ok_or(GeometryError::TotalOverflow)?;
+        let stride = align_up(slot, slot_align).ok_or(GeometryError::TotalOverflow)?;
         let stride32 = u32::try_from(stride)
             .map_err(|_| GeometryError::CapacityOverflow { capacity: u64::from(shape.capacity), max: CAPACITY_MAX })?;
         let ring_len = shape.slots.next_power_of_two().max(2);
         let writers_at = READERS_AT + shape.readers as usize * LINE;
         let rings_at = writers_at + shape.writers as usize * LINE;
         let ring_stride = (ring_len as usize * 8).next_multiple_of(LINE);
-        let mut end = ring_stride.checked_mul(shape.writers as usize).and_then(|len| len.checked_add(rings_at)).ok_or(overflow.clone())?;
+        let mut end = ring_stride
+            .checked_mul(shape.writers as usize)
+            .and_then(|len| len.checked_add(rings_at))
+            .ok_or(GeometryError::TotalOverflow)?;
         let mut free = [FreeLevel::default(); FREE_LEVELS_MAX];
         let mut free_levels = 0;
         let mut below = shape.slots;
         while free_levels == 0 || below > 1 {
             let words = below.div_ceil(32);
             free[free_levels] = FreeLevel { at: end, words };
-            end = end.checked_add((words as usize * 4).next_multiple_of(LINE)).ok_or(overflow.clone())?;
+            end = end.checked_add((words as usize * 4).next_multiple_of(LINE)).ok_or(GeometryError::TotalOverflow)?;
             free_levels += 1;
             below = words;
         }
-        let slots_at = align_up(end, slot_align).ok_or(overflow.clone())?;
-        let total_len = stride.checked_mul(shape.slots as usize).and_then(|len| len.checked_add(slots_at)).ok_or(overflow.clone())?;
+        let slots_at = align_up(end, slot_align).ok_or(GeometryError::TotalOverflow)?;
+        let total_len =
+            stride.checked_mul(shape.slots as usize).and_then(|len| len.checked_add(slots_at)).ok_or(GeometryError::TotalOverflow)?;
         if isize::try_from(total_len).is_err() {
-            return Err(overflow);
+            return Err(GeometryError::TotalOverflow);
         }
         Ok(Self {
             slots: shape.slots,
@@ -215,15 +218,13 @@ impl SlotsGeometry {
             flags: head.flags,
         };
         let geometry = Self::new(shape).map_err(|error| refused(&error, head))?;
-        for (name, alleged, computed) in [
-            ("stride", u64::from(head.stride), u64::from(geometry.stride)),
-            ("payload offset", u64::from(head.payload_offset), u64::from(geometry.payload_offset)),
-            ("ring length", u64::from(head.ring_len), u64::from(geometry.ring_len)),
-            ("total length", head.total_len, geometry.total_len as u64),
-        ] {
-            if alleged != computed {
-                return Err(HeadError::Field { name, value: alleged });
-            }
+        check_computed([
+            ("stride", head.stride, geometry.stride),
+            ("payload offset", head.payload_offset, geometry.payload_offset),
+            ("ring length", head.ring_len, geometry.ring_len),
+        ])?;
+        if head.total_len != geometry.total_len as u64 {
+            return Err(HeadError::Field { name: "total length", value: head.total_len });
         }
         if geometry.total_len > mapped {
             return Err(HeadError::TooShort { len: mapped as u64, needed: geometry.total_len as u64 });

@@ -27,7 +27,7 @@
 
 use crate::error::{GeometryError, HeadError};
 use crate::layout::control::READERS_AT;
-use crate::layout::head::{FLAG_ALWAYS_WAKE, Head, Kind};
+use crate::layout::head::{FLAG_ALWAYS_WAKE, Head, Kind, check_computed};
 use crate::layout::slots::{ALIGN_MAX, CAPACITY_MAX};
 use crate::layout::{LINE, VERSION_MINOR, align_up};
 
@@ -119,17 +119,17 @@ impl SnapshotGeometry {
             return Err(GeometryError::Align { align: shape.align });
         }
         let align = shape.align as usize;
-        let overflow = GeometryError::TotalOverflow;
         let payload_offset = BUFFER_HEADER_LEN.max(align);
         let buffer_align = LINE.max(align);
-        let buffer = payload_offset.checked_add(shape.capacity as usize).ok_or(overflow.clone())?;
-        let stride = align_up(buffer, buffer_align).ok_or(overflow.clone())?;
+        let buffer = payload_offset.checked_add(shape.capacity as usize).ok_or(GeometryError::TotalOverflow)?;
+        let stride = align_up(buffer, buffer_align).ok_or(GeometryError::TotalOverflow)?;
         let stride32 = u32::try_from(stride)
             .map_err(|_| GeometryError::CapacityOverflow { capacity: u64::from(shape.capacity), max: CAPACITY_MAX })?;
-        let buffers_at = align_up(SNAPSHOT_CONTROL_END, buffer_align).ok_or(overflow.clone())?;
-        let total_len = stride.checked_mul(shape.buffers as usize).and_then(|len| len.checked_add(buffers_at)).ok_or(overflow.clone())?;
+        let buffers_at = align_up(SNAPSHOT_CONTROL_END, buffer_align).ok_or(GeometryError::TotalOverflow)?;
+        let total_len =
+            stride.checked_mul(shape.buffers as usize).and_then(|len| len.checked_add(buffers_at)).ok_or(GeometryError::TotalOverflow)?;
         if isize::try_from(total_len).is_err() {
-            return Err(overflow);
+            return Err(GeometryError::TotalOverflow);
         }
         Ok(Self {
             buffers: shape.buffers,
@@ -153,17 +153,15 @@ impl SnapshotGeometry {
         }
         let shape = SnapshotShape { buffers: head.count, capacity: head.capacity, align: head.payload_align, flags: head.flags };
         let geometry = Self::new(shape).map_err(|error| refused(&error, head))?;
-        for (name, alleged, computed) in [
-            ("stride", u64::from(head.stride), u64::from(geometry.stride)),
-            ("payload offset", u64::from(head.payload_offset), u64::from(geometry.payload_offset)),
-            ("writer count", u64::from(head.writers), 1),
-            ("reader count", u64::from(head.readers), 0),
-            ("ring length", u64::from(head.ring_len), 0),
-            ("total length", head.total_len, geometry.total_len as u64),
-        ] {
-            if alleged != computed {
-                return Err(HeadError::Field { name, value: alleged });
-            }
+        check_computed([
+            ("stride", head.stride, geometry.stride),
+            ("payload offset", head.payload_offset, geometry.payload_offset),
+            ("writer count", head.writers, 1),
+            ("reader count", head.readers, 0),
+            ("ring length", head.ring_len, 0),
+        ])?;
+        if head.total_len != geometry.total_len as u64 {
+            return Err(HeadError::Field { name: "total length", value: head.total_len });
         }
         if geometry.total_len > mapped {
             return Err(HeadError::TooShort { len: mapped as u64, needed: geometry.total_len as u64 });

@@ -41,7 +41,8 @@ impl<'g, G: Mapping> Inspection<'g, G> {
         let memory = mapping.memory();
         let geometry = SlotsGeometry::from_head(&head, memory.len())?;
         // SAFETY: 1. the mapping is borrowed for 'g, and its memory is valid as long as it is (`Mapping` 4). 2. only loads are public.
-        let view = unsafe { SlotsView::new(memory, geometry) }?;
+        // 3. by `from_head`.
+        let view = unsafe { SlotsView::of_computed(memory, geometry) }?;
         Ok(Self { view, head, mapping })
     }
 

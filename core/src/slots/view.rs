@@ -42,6 +42,16 @@ impl<M: Memory> SlotsView<M> {
         if SlotsGeometry::new(shape) != Ok(geometry) {
             return Err(HeadError::Field { name: "geometry", value: geometry.total_len as u64 });
         }
+        // SAFETY: 1. and 2. are the caller's. 3. computed and compared just now.
+        unsafe { Self::of_computed(memory, geometry) }
+    }
+
+    /// [`new`](Self::new) for a geometry that was computed just now.
+    ///
+    /// # Safety
+    ///
+    /// 1. and 2. as for [`new`](Self::new). 3. `geometry` is as [`SlotsGeometry::new`] or [`SlotsGeometry::from_head`] returned it.
+    pub(crate) unsafe fn of_computed(memory: M, geometry: SlotsGeometry) -> Result<Self, HeadError> {
         if memory.len() < geometry.total_len {
             return Err(HeadError::TooShort { len: memory.len() as u64, needed: geometry.total_len as u64 });
         }
