@@ -2,6 +2,7 @@
 
 mod figure;
 mod pair;
+mod peers;
 mod plan;
 mod scratch;
 mod single;

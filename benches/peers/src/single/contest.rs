@@ -38,7 +38,7 @@ impl<'a> Contest<'a> {
         let mut rounds = vec![Vec::with_capacity(plan.rounds); self.systems.len()];
         for _ in 0..plan.rounds {
             for ((name, work), rounds) in self.systems.iter_mut().zip(&mut rounds) {
-                let failed = |error| format!("{}, {name}: {error}", self.row);
+                let failed = |error| format!("{name}: {error}");
                 // What the others have displaced from the caches is not this system's cost.
                 for _ in 0..batches.div_ceil(20) {
                     work(self.batch).map_err(failed)?;
