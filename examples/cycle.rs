@@ -1,5 +1,5 @@
 //! One writer, one reader, one thread: `cycle SLOTS HELD COUNT` runs COUNT cycles of loan, fill in place, commit, take, release,
-//! while the reader holds HELD other samples. The instruction counts of `cargo xtask instructions` are taken from it.
+//! while the reader holds HELD other samples.
 use std::hint::black_box;
 use std::time::Instant;
 

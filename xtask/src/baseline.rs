@@ -94,6 +94,9 @@ pub fn settle(command: &str, unit: &str, rustc: &str, figures: &Figures, accept:
     }
     let again = format!("`cargo xtask {command} --accept \"why\"` keeps these figures, with the reason, in {}", shown_path(&path));
     let Some(baseline) = read(&path)? else { return Err(format!("there is no baseline; {again}").into()) };
+    if baseline.unit != unit {
+        return Ok(format!("NOT COMPARED: the baseline has {}, these are {unit}", baseline.unit));
+    }
     let verdict = baseline.compare(rustc, figures);
     verdict.warnings.iter().for_each(|line| println!("note: {line}"));
     if verdict.failures.is_empty() {

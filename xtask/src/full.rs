@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> Outcome {
     let soaked = soak::Args::rounds(args.rounds);
     let simulated = sim::Args::seconds(args.sim_seconds);
     let steps: &[(&str, &dyn Fn() -> Outcome)] = &[
-        ("instructions", &|| instructions::run(&instructions::Args {})),
+        ("instructions", &|| instructions::run(&instructions::Args::default())),
         ("size", &|| size::run(&size::Args::default())),
         ("syscalls", &|| syscalls::run(&syscalls::Args::default())),
         ("soak", &|| soak::run(&soaked)),

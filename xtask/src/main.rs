@@ -39,7 +39,7 @@ enum Command {
     SyscallsPair(syscalls::PairArgs),
     /// Build the core for bare targets, type-check the macOS shim (needs the distribution's rustc with its sources)
     Targets(targets::Args),
-    /// Count the instructions of a cycle at 4 and 65,536 slots, free and nearly all held (needs valgrind)
+    /// Count the instructions of each operation, against a baseline; they do not depend on the slot count (needs valgrind)
     Instructions(instructions::Args),
     /// Code size of small programs for a bare target, against a baseline (needs the distribution's rustc with its sources)
     Size(size::Args),
