@@ -8,6 +8,7 @@ mod fuzz;
 mod instructions;
 mod loom;
 mod mutants;
+mod peers;
 mod run;
 mod sanitize;
 mod sim;
@@ -59,7 +60,9 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Run whole systems of simulated processes, interleaved at every access by a seed, against a plain model
     Sim(sim::Args),
-    /// Run all of the above at full length, and keep what they say in docs/proof
+    /// Measure seqslot, its peers and the machine's limits in one run: a table, a picture, and how many targets are met (needs libclang)
+    Peers(peers::Args),
+    /// Run all of the above but the peers at full length, and keep what they say in docs/proof
     Full(full::Args),
 }
 
@@ -80,6 +83,7 @@ fn main() -> std::process::ExitCode {
         Command::Coverage(args) => coverage::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Peers(args) => peers::run(&args),
         Command::Full(args) => full::run(&args),
     };
     match outcome {

@@ -3,23 +3,36 @@
 mod figure;
 mod pair;
 mod peers;
+mod picture;
 mod plan;
+mod report;
 mod scratch;
 mod single;
+mod table;
 
 use std::path::PathBuf;
 
 use clap::Parser;
 
 use crate::plan::{Outcome, Plan};
+use crate::report::Report;
 
 /// Measure seqslot, its peers and the machine's limits, row by row.
 #[derive(Parser)]
 #[command(name = "peers")]
 struct Args {
     /// Keep the figures in this file
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Keep the table in this file
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Draw the table into this file
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Measure nothing: show the figures that `--json` kept
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "rounds", "json"])]
+    from: Option<PathBuf>,
     /// Run only this row (may be repeated)
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
@@ -38,7 +51,7 @@ fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let outcome = match &args.role {
         Some(role) => pair::play(role),
-        None => run(args),
+        None => run(&args),
     };
     match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,
@@ -49,17 +62,39 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(args: Args) -> Outcome {
-    let plan = Plan::new(args.only, args.quick, args.rounds.max(1))?;
+fn run(args: &Args) -> Outcome {
+    let report = match &args.from {
+        Some(path) => serde_json::from_str(&std::fs::read_to_string(path)?)?,
+        None => measure(args)?,
+    };
+    if let Some(path) = &args.json {
+        std::fs::write(path, serde_json::to_string_pretty(&report)? + "\n")?;
+    }
+    if let Some(path) = &args.table {
+        std::fs::write(path, report.table(&args.only))?;
+    }
+    if let Some(path) = &args.picture {
+        std::fs::write(path, picture::draw(&report))?;
+    }
+    println!("{}\n{}", report.table(&args.only), report.closing(&args.only));
+    Ok(())
+}
+
+/// Runs the wanted rows, and prints each figure as it comes.
+fn measure(args: &Args) -> Result<Report, Box<dyn std::error::Error>> {
+    if let Some(row) = args.only.iter().find(|only| table::ROWS.iter().all(|row| row.key != **only)) {
+        let keys: Vec<&str> = table::ROWS.iter().map(|row| row.key).collect();
+        return Err(format!("there is no row {row}; the rows are {}", keys.join(", ")).into());
+    }
+    let plan = Plan::new(args.only.clone(), args.quick, args.rounds.max(1))?;
     let mut figures = Vec::new();
     let mut progress = |what: &str| eprintln!("{what}");
     single::measure(&plan, &mut figures, &mut progress)?;
     pair::measure(&plan, &mut figures, &mut progress)?;
     for figure in &figures {
-        println!("{:<16} {:<24} {:>12.2} {:?}", figure.row, figure.system, figure.median, figure.unit);
+        let tail = figure.p99.map_or(String::new(), |p99| format!(", p99 {}", table::amount(p99, figure.unit)));
+        println!("{:<16} {:<48} {}{tail}", figure.row, figure.system, table::amount(figure.median, figure.unit));
     }
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&figures)? + "\n")?;
-    }
-    Ok(())
+    println!();
+    Report::new(plan.rounds, figures)
 }

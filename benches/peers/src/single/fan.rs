@@ -18,7 +18,7 @@ const READERS: u32 = 16;
 pub fn out(plan: &Plan, row: &str, out: &mut Vec<Figure>) -> Outcome {
     let segment = seqslot::create(plan.scratch().join("fan"), &Config::typed::<Line>(64).writers(1).readers(READERS))?;
     let writer = segment.writer_of::<Line>()?;
-    let readers = (0..READERS).map(|_| segment.reader_of::<Line>()).collect::<Result<Vec<_>, _>>()?;
+    let readers = (0..READERS).map(|_| -> Made<_> { Ok(segment.reader_of::<Line>()?) }).collect::<Made<Vec<_>>>()?;
     let zerodds = PosixSlotAllocator::create(plan.scratch().join("fan-zerodds"), 4, size_of::<Line>())?;
     let node = iceoryx2_node(plan.scratch())?;
     let service = node.service_builder(&"fan".try_into()?).publish_subscribe::<Line>().max_subscribers(READERS as usize).create()?;
@@ -32,7 +32,9 @@ pub fn out(plan: &Plan, row: &str, out: &mut Vec<Figure>) -> Outcome {
             let mut loan = writer.try_loan()?;
             *loan = ledger.fill();
             loan.commit()?;
-            readers.iter().try_for_each(|reader| -> Made<()> { Ok(ledger.read(&*reader.take()?.ok_or("no sample")?)) })?;
+            for reader in &readers {
+                ledger.read(&*reader.take()?.ok_or("no sample")?);
+            }
         }
         ledger.check(READERS.into())
     });
@@ -40,7 +42,9 @@ pub fn out(plan: &Plan, row: &str, out: &mut Vec<Figure>) -> Outcome {
         let mut ledger = Ledger::default();
         for _ in 0..count {
             zerodds_publish(&zerodds, (1 << READERS) - 1, ledger.fill())?;
-            (0..READERS as u8).try_for_each(|reader| zerodds_take(&zerodds, reader, &mut ledger).map(drop))?;
+            for reader in 0..READERS as u8 {
+                zerodds_take(&zerodds, reader, &mut ledger)?;
+            }
         }
         ledger.check(READERS.into())
     });
@@ -48,7 +52,9 @@ pub fn out(plan: &Plan, row: &str, out: &mut Vec<Figure>) -> Outcome {
         let mut ledger = Ledger::default();
         for _ in 0..count {
             publisher.loan_uninit()?.write_payload(ledger.fill()).send()?;
-            subscribers.iter().try_for_each(|subscriber| -> Made<()> { Ok(ledger.read(&*subscriber.receive()?.ok_or("no sample")?)) })?;
+            for subscriber in &subscribers {
+                ledger.read(&*subscriber.receive()?.ok_or("no sample")?);
+            }
         }
         ledger.check(READERS.into())
     });

@@ -23,8 +23,11 @@ use crate::plan::{Outcome, Plan};
 const BATCH: u64 = 1024;
 const BATCHES: usize = 200;
 
+/// Both sides of ours.
+type Sides<T> = (SnapshotWriter<T>, SnapshotReader<T>);
+
 /// Ours, of values of `WORDS` words.
-fn ours<const WORDS: usize>(folder: &Path) -> Made<(SnapshotWriter<[u64; WORDS]>, SnapshotReader<[u64; WORDS]>)> {
+fn ours<const WORDS: usize>(folder: &Path) -> Made<Sides<[u64; WORDS]>> {
     let path = folder.join("snapshot");
     let mut writer = SnapshotWriter::create(platform(), &path, SnapshotConfig::of::<[u64; WORDS]>())?;
     writer.publish(&[1; WORDS])?;

@@ -1,0 +1,89 @@
+//! seqslot beside its peers, in one run: the table, the picture, and both in the README.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::run::{Outcome, cargo, root};
+
+/// What stands around the table in the README.
+const MARKS: [&str; 2] = ["<!-- peers: cargo xtask peers writes what is between these -->", "<!-- peers end -->"];
+/// Where figures, table and picture are kept.
+const KEPT: &str = "docs/peers";
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run only this row (may be repeated); nothing is kept
+    #[arg(long, value_name = "ROW")]
+    only: Vec<String>,
+    /// A tenth of the work, to see that everything runs; nothing is kept
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each row
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Measure nothing: make table and picture anew from the figures kept by the last run
+    #[arg(long, conflicts_with_all = ["only", "quick", "rounds"])]
+    redraw: bool,
+}
+
+/// Targets that are not met are told, and are no failure.
+pub fn run(args: &Args) -> Outcome {
+    let kept = root().join(KEPT);
+    let is_kept = !args.quick && args.only.is_empty();
+    let mut command = cargo();
+    command.args(["run", "--release", "--locked", "--quiet", "--manifest-path", "benches/peers/Cargo.toml", "--"]);
+    if args.redraw {
+        command.arg("--from").arg(kept.join("figures.json"));
+    } else {
+        command.args(["--rounds", &args.rounds.to_string()]);
+        command.args(args.only.iter().flat_map(|row| ["--only", row]));
+        command.args(args.quick.then_some("--quick"));
+    }
+    if is_kept {
+        std::fs::create_dir_all(&kept)?;
+        command.arg("--table").arg(kept.join("table.md")).arg("--picture").arg(kept.join("peers.svg"));
+        if !args.redraw {
+            command.arg("--json").arg(kept.join("figures.json"));
+        }
+    }
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo cannot be started: {error}"))?;
+    let mut closing = None;
+    for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
+        // The last line is printed by whoever called.
+        if let Some(before) = closing.replace(line?) {
+            println!("{before}");
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("the peers ended with {status}; building them needs libclang").into());
+    }
+    if is_kept {
+        let table = std::fs::read_to_string(kept.join("table.md"))?;
+        let path = root().join("README.md");
+        let readme = between(&std::fs::read_to_string(&path)?, &format!("![seqslot beside its peers]({KEPT}/peers.svg)\n\n{table}"))?;
+        std::fs::write(path, readme)?;
+    }
+    Ok(closing.ok_or("the peers printed nothing")?)
+}
+
+/// The text with `new` between the marks.
+fn between(text: &str, new: &str) -> Result<String, String> {
+    let missing = || format!("README.md has no lines {MARKS:?} to put the table between");
+    let (before, rest) = text.split_once(MARKS[0]).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(MARKS[1]).ok_or_else(missing)?;
+    Ok(format!("{before}{}\n{}\n{}{after}", MARKS[0], new.trim_end(), MARKS[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_marks_changes() {
+        let [first, last] = MARKS;
+        let text = format!("before\n{first}\nold\n{last}\nafter\n");
+        assert_eq!(between(&text, "new\n"), Ok(format!("before\n{first}\nnew\n{last}\nafter\n")));
+        assert!(between("no marks", "new").is_err());
+    }
+}
