@@ -100,7 +100,7 @@ pub fn settle(command: &str, unit: &str, rustc: &str, figures: &Figures, accept:
     let verdict = baseline.compare(rustc, figures);
     verdict.warnings.iter().for_each(|line| println!("note: {line}"));
     if verdict.failures.is_empty() {
-        return Ok(format!("{} figures within {LIMIT} % of the baseline, at most {:+.1} %", figures.len(), verdict.largest));
+        return Ok(format!("{} figures, the largest change from the baseline {:+.1} %", figures.len(), verdict.largest));
     }
     let failures = verdict.failures.join("\n  ");
     Err(format!(

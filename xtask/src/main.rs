@@ -11,6 +11,7 @@ mod mutants;
 mod peers;
 mod run;
 mod sanitize;
+mod scaling;
 mod sim;
 mod size;
 mod soak;
@@ -44,6 +45,8 @@ enum Command {
     Instructions(instructions::Args),
     /// Code size of small programs for a bare target, against a baseline (needs the distribution's rustc with its sources)
     Size(size::Args),
+    /// Time operations as slots, payload, readers and writers grow; tables and pictures go to docs/figures
+    Scaling(scaling::Args),
     /// Run the loom models over the protocol's code, and their mutations
     Loom(loom::Args),
     /// Weaken every ordering above Relaxed and every fence of the core, one at a time: a loom model must fail
@@ -75,6 +78,7 @@ fn main() -> std::process::ExitCode {
         Command::Targets(args) => targets::run(&args),
         Command::Instructions(args) => instructions::run(&args),
         Command::Size(args) => size::run(&args),
+        Command::Scaling(args) => scaling::run(&args),
         Command::Loom(args) => loom::run(&args),
         Command::Mutants(args) => mutants::run(&args),
         Command::Tsan(args) => sanitize::thread(&args),

@@ -1,6 +1,8 @@
 //! Each operation by itself, in one thread, so that it can be counted and timed: `gauges --help`.
 
+mod bare;
 mod operations;
+mod scaling;
 mod slots;
 mod snapshot;
 
@@ -31,19 +33,29 @@ enum Command {
         /// How often
         count: u64,
     },
+    /// Time operations as slots, payload, readers and writers grow; tables go to the standard output
+    Scaling {
+        /// Where pictures and `scaling.json` go
+        folder: std::path::PathBuf,
+        /// How often all of it is measured; a figure is the median
+        #[arg(long, default_value_t = 5)]
+        sweeps: usize,
+    },
 }
 
 fn main() -> Outcome {
     match Args::parse().command {
         Command::Names => operations::names().for_each(|name| println!("{name}")),
         Command::Operation { name, count } => operations::run(&name, &mut |body| body(count))?,
+        Command::Scaling { folder, sweeps } => scaling::run(&folder, sweeps)?,
     }
     Ok(())
 }
 
-/// A path for a segment of this process.
+/// A path for a segment of this thread.
 fn path(name: &str) -> std::path::PathBuf {
-    std::env::temp_dir().join(format!("seqslot-gauges-{name}-{}.flink", std::process::id()))
+    let thread = std::thread::current();
+    std::env::temp_dir().join(format!("seqslot-gauges-{name}-{}-{:?}.flink", std::process::id(), thread.id()))
 }
 
 /// Ends the program where something was not as it must be.

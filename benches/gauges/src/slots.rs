@@ -9,7 +9,7 @@ use crate::{Outcome, Run, expect, path};
 /// Bytes of a sample, where nothing else is said.
 const LEN: usize = 64;
 /// Slots, where nothing else is said.
-const SLOTS: u64 = 64;
+pub const SLOTS: u64 = 64;
 
 fn segment(config: &Config) -> Result<Segment, seqslot::CreateError> {
     seqslot::create(path("slots"), config)
@@ -49,6 +49,13 @@ pub fn cycle(slots: u64, held: u64, run: Run<'_>) -> Outcome {
     }
     repeat(run, |number| in_place(&writer, &reader, LEN, number))?;
     expect(samples.iter().all(|sample| sample[..] == *b"held"), "a held sample has changed")
+}
+
+/// Payloads of `len` bytes, made and read in place: only the first eight are touched.
+pub fn payload(len: usize, run: Run<'_>) -> Outcome {
+    let segment = segment(&Config::slots(4, len as u64).writers(1).readers(1))?;
+    let (writer, reader) = (segment.writer()?, segment.reader()?);
+    repeat(run, |number| in_place(&writer, &reader, len, number))
 }
 
 /// One writer, which never waits for readers, and one reader.
@@ -109,9 +116,17 @@ pub fn poll(slots: u64, run: Run<'_>) -> Outcome {
     repeat(run, |_| expect(black_box(&reader).take()?.is_none(), "a sample that nobody sent"))
 }
 
+/// As many writers have joined, and one of them writes.
+pub fn one_of(writers: u32, run: Run<'_>) -> Outcome {
+    let segment = segment(&Config::slots(SLOTS, LEN as u64).writers(writers).readers(1))?;
+    let writers = (0..writers).map(|_| segment.writer()).collect::<Result<Vec<_>, _>>()?;
+    let reader = segment.reader()?;
+    repeat(run, |number| in_place(&writers[0], &reader, LEN, number))
+}
+
 /// A loan that is given back.
-pub fn loan_and_drop(run: Run<'_>) -> Outcome {
-    let segment = segment(&Config::slots(SLOTS, LEN as u64).writers(1).readers(1))?;
+pub fn loan_and_drop(slots: u64, run: Run<'_>) -> Outcome {
+    let segment = segment(&Config::slots(slots, LEN as u64).writers(1).readers(1))?;
     let (writer, reader) = (segment.writer()?, segment.reader()?);
     repeat(run, |_| {
         drop(black_box(writer.loan()?));
@@ -137,8 +152,8 @@ pub fn batch<const N: usize>(run: Run<'_>) -> Outcome {
 }
 
 /// A cycle by the published slot face: reserve, fill in place, commit, find, read in place, mark.
-pub fn face(run: Run<'_>) -> Outcome {
-    let slots = PosixSlotAllocator::create(path("face"), SLOTS as usize, LEN)?;
+pub fn face(slots: u64, run: Run<'_>) -> Outcome {
+    let slots = PosixSlotAllocator::create(path("face"), slots as usize, LEN)?;
     repeat(run, |number| {
         let loan = slots.reserve_slot(0b1)?;
         let (data, capacity) = slots.slot_data_ptr(loan)?;
@@ -166,12 +181,12 @@ pub fn join_and_leave(run: Run<'_>) -> Outcome {
 
 /// A segment is made, and goes.
 pub fn create(run: Run<'_>) -> Outcome {
-    let config = Config::slots(SLOTS, LEN as u64);
-    repeat(run, |_| expect(segment(&config)?.is_owner(), "the maker does not own the segment"))
+    let (path, config) = (path("slots"), Config::slots(SLOTS, LEN as u64));
+    repeat(run, |_| expect(seqslot::create(&path, &config)?.is_owner(), "the maker does not own the segment"))
 }
 
 /// A segment is attached to, and left.
 pub fn attach(run: Run<'_>) -> Outcome {
-    let made = segment(&Config::slots(SLOTS, LEN as u64))?;
-    repeat(run, |_| expect(seqslot::attach(path("slots"))?.head() == made.head(), "another segment than the one made"))
+    let (path, made) = (path("slots"), segment(&Config::slots(SLOTS, LEN as u64))?);
+    repeat(run, |_| expect(seqslot::attach(&path)?.head() == made.head(), "another segment than the one made"))
 }
