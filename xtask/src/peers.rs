@@ -41,7 +41,8 @@ pub fn run(args: &Args) -> Outcome {
     }
     if is_kept {
         std::fs::create_dir_all(&kept)?;
-        command.arg("--table").arg(kept.join("table.md")).arg("--picture").arg(kept.join("peers.svg"));
+        command.arg("--table").arg(kept.join("table.md")).arg("--list").arg(kept.join("figures.md"));
+        command.arg("--picture").arg(kept.join("peers.svg"));
         if !args.redraw {
             command.arg("--json").arg(kept.join("figures.json"));
         }
@@ -60,8 +61,10 @@ pub fn run(args: &Args) -> Outcome {
     }
     if is_kept {
         let table = std::fs::read_to_string(kept.join("table.md"))?;
+        let shown =
+            format!("![seqslot beside its peers]({KEPT}/peers.svg)\n\n{table}\nEvery figure: [{KEPT}/figures.md]({KEPT}/figures.md).\n");
         let path = root().join("README.md");
-        let readme = between(&std::fs::read_to_string(&path)?, &format!("![seqslot beside its peers]({KEPT}/peers.svg)\n\n{table}"))?;
+        let readme = between(&std::fs::read_to_string(&path)?, &shown)?;
         std::fs::write(path, readme)?;
     }
     Ok(closing.ok_or("the peers printed nothing")?)

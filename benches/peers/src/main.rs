@@ -27,6 +27,9 @@ struct Args {
     /// Keep the table in this file
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
+    /// Keep a list of every figure, with its percentiles, in this file
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     /// Draw the table into this file
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -73,14 +76,20 @@ fn run(args: &Args) -> Outcome {
     if let Some(path) = &args.table {
         std::fs::write(path, report.table(&args.only))?;
     }
+    if let Some(path) = &args.list {
+        std::fs::write(path, report.list())?;
+    }
     if let Some(path) = &args.picture {
         std::fs::write(path, picture::draw(&report))?;
+    }
+    if args.from.is_none() {
+        println!("{}", report.list());
     }
     println!("{}\n{}", report.table(&args.only), report.closing(&args.only));
     Ok(())
 }
 
-/// Runs the wanted rows, and prints each figure as it comes.
+/// Runs the wanted rows.
 fn measure(args: &Args) -> Result<Report, Box<dyn std::error::Error>> {
     if let Some(row) = args.only.iter().find(|only| table::ROWS.iter().all(|row| row.key != **only)) {
         let keys: Vec<&str> = table::ROWS.iter().map(|row| row.key).collect();
@@ -88,13 +97,9 @@ fn measure(args: &Args) -> Result<Report, Box<dyn std::error::Error>> {
     }
     let plan = Plan::new(args.only.clone(), args.quick, args.rounds.max(1))?;
     let mut figures = Vec::new();
-    let mut progress = |what: &str| eprintln!("{what}");
+    let start = std::time::Instant::now();
+    let mut progress = |what: &str| eprintln!("{:>4} s  {what}", start.elapsed().as_secs());
     single::measure(&plan, &mut figures, &mut progress)?;
     pair::measure(&plan, &mut figures, &mut progress)?;
-    for figure in &figures {
-        let tail = figure.p99.map_or(String::new(), |p99| format!(", p99 {}", table::amount(p99, figure.unit)));
-        println!("{:<16} {:<48} {}{tail}", figure.row, figure.system, table::amount(figure.median, figure.unit));
-    }
-    println!();
     Report::new(plan.rounds, figures)
 }

@@ -58,15 +58,30 @@ impl Report {
         }
         let parts: Vec<String> = lines
             .iter()
+            .filter(|line| line.row.key == "overhead")
             .flat_map(Line::parts)
             .map(|part| format!("{} {}", part.system.trim_start_matches("parts, "), amount(part.median, part.unit)))
             .collect();
         let _ = write!(text, "\n{}; {}. Medians of {} rounds", self.date, self.machine, self.rounds);
-        text += " in which the systems take turns; operations of less than a few microseconds are timed in batches, and percentiles are those of the batches.";
+        text += " in which the systems take turns; operations of less than a few microseconds are timed in batches, and percentiles are those of the batches; segments are in memory, and so are the files they are found by.";
         if !parts.is_empty() {
             let _ = write!(text, " What a segment takes: {}.", parts.join(", "));
         }
         text.push('\n');
+        text
+    }
+
+    /// Every figure with its percentiles, in Markdown.
+    pub fn list(&self) -> String {
+        let mut text = format!("# Every figure of the last run\n\n{}; {}. {} rounds.\n\n", self.date, self.machine, self.rounds);
+        text += "| row | system | median | p1 | p10 | p90 | p99 | p99.9 |\n|---|---|---|---|---|---|---|---|\n";
+        for figure in &self.figures {
+            let of = |value: Option<f64>| value.map_or(String::new(), |value| amount(value, figure.unit));
+            let Figure { row, system, median, p1, p10, p90, p99, p999, .. } = figure;
+            let cells = [of(Some(*median)), of(*p1), of(*p10), of(*p90), of(*p99), of(*p999)].join(" | ");
+            // Infallible: into a string.
+            let _ = writeln!(text, "| {row} | {system} | {cells} |");
+        }
         text
     }
 
@@ -105,6 +120,7 @@ mod tests {
         let table = report.table(&[]);
         assert_eq!(table.lines().filter(|line| line.starts_with("| ")).count(), ROWS.len() + 1);
         assert!(table.contains("| empty poll, 4 slots | **1.50 ns** |  | 0.44 ns |  | <= 2 ns | yes |"), "{table}");
+        assert!(report.list().contains("| poll-4 | limit, one load | 0.44 ns |  |  |  |  |  |\n"), "{}", report.list());
         assert_eq!(report.closing(&[]), format!("met 1 of {}", ROWS.len()));
         assert_eq!(report.closing(&["poll-4".into()]), "met 1 of 1");
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Where Linux shows its shared memory objects.
-const OBJECTS: &str = "/dev/shm";
+pub const OBJECTS: &str = "/dev/shm";
 
 /// Removes the folder, the objects its flink files name, and those whose names contain the folder's own name.
 ///

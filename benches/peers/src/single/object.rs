@@ -5,9 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use crate::peers::Made;
-
-/// Where Linux shows its shared memory objects.
-const OBJECTS: &str = "/dev/shm";
+use crate::scratch::OBJECTS;
 
 /// An object that was reserved; goes with the value.
 pub struct Object {
