@@ -1,7 +1,8 @@
 //! One-way latency: half of a trip there and back, both sides polling.
 //!
 //! A sample is the mean of a few trips in a row, so that reading the clock does not count. The whole payload is filled and summed on
-//! either side: the answer to a number is the sum that the other side made of it.
+//! either side: the answer to a number is the sum that the other side made of it. Either side answers from within the sample, before it
+//! lets go of it: what is told is the way from one side to the other, and letting go is not on it.
 
 use std::hint::spin_loop;
 use std::path::{Path, PathBuf};
@@ -89,22 +90,27 @@ impl Visit for Trips {
         desk.wait_for(Word::Ready, 1);
         let mut sender = there.sender();
         let words = self.shape.len as u64 / 8;
-        let mut trip = |number: u64| {
-            sender.send(number);
-            let mut answer = None;
-            while answer.is_none() {
-                receiver.receive(&mut |payload| answer = Some(sum(payload)));
-            }
-            assert_eq!(answer, Some(number.wrapping_mul(words * words)), "another sample than was sent");
-        };
-        (0..WARM).for_each(&mut trip);
-        let samples = (0..self.samples as u64)
-            .map(|sample| {
-                let start = Instant::now();
-                (sample * TRIPS..(sample + 1) * TRIPS).for_each(&mut trip);
-                start.elapsed().as_nanos() as f64 / TRIPS as f64 / 2.0
-            })
-            .collect();
+        let last = WARM + self.samples as u64 * TRIPS;
+        let mut samples = Vec::with_capacity(self.samples);
+        let mut start = Instant::now();
+        let mut number = 0;
+        sender.send(number);
+        while number < last {
+            receiver.receive(&mut |payload| {
+                assert_eq!(sum(payload), number.wrapping_mul(words * words), "another sample than was sent");
+                number += 1;
+                if number >= WARM && (number - WARM).is_multiple_of(TRIPS) {
+                    let now = Instant::now();
+                    if number > WARM {
+                        samples.push((now - start).as_nanos() as f64 / TRIPS as f64 / 2.0);
+                    }
+                    start = now;
+                }
+                if number < last {
+                    sender.send(number);
+                }
+            });
+        }
         desk.tell(Word::Stop, 1);
         drop(other);
         samples
@@ -123,12 +129,12 @@ impl Visit for Echo<'_> {
         let [there, back] = start.places.each_ref().map(|place| L::attach(place, shape));
         let (mut receiver, mut sender) = (there.receiver(), back.sender());
         desk.tell(Word::Ready, 1);
-        for _ in 0..start.warm + start.count {
-            let mut answer = None;
-            while answer.is_none() {
-                receiver.receive(&mut |payload| answer = Some(sum(payload)));
-            }
-            sender.send(answer.unwrap_or_default());
+        let mut left = start.warm + start.count;
+        while left > 0 {
+            receiver.receive(&mut |payload| {
+                sender.send(sum(payload));
+                left -= 1;
+            });
         }
         desk.wait_for(Word::Stop, 1);
     }

@@ -9,13 +9,14 @@ use seqslot::{Config, LoanError, Segment};
 use crate::pair::lane::{Lane, Receiver, Sender, Shape, fill};
 use crate::pair::other::Place;
 
-/// Samples that one fence publishes, and one look takes, in a batch.
-const BATCH: usize = 16;
+/// Samples that one fence publishes in a batch: with more, the reader waits for the batch, and with fewer the fence counts.
+const BATCH: u64 = 8;
 
 /// How long a reader sleeps at most.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A segment for one direction. With `BATCHED` streams go through the calls for several samples.
+/// A segment for one direction. With `BATCHED` the writer of a stream publishes several samples
+/// with one call. (The reader takes them one by one: a batch of samples goes through memory, and was slower.)
 pub struct Slots<const BATCHED: bool> {
     segment: Segment,
     len: usize,
@@ -36,7 +37,7 @@ impl<const BATCHED: bool> Lane for Slots<BATCHED> {
     }
 
     fn receiver(&self) -> impl Receiver + '_ {
-        Reader::<BATCHED>(self.segment.reader().expect("a reader"))
+        Reader(self.segment.reader().expect("a reader"))
     }
 }
 
@@ -67,7 +68,7 @@ impl<const BATCHED: bool> Sender for Writer<'_, BATCHED> {
         }
         let mut next = first;
         while next < end {
-            let last = end.min(next + BATCH as u64);
+            let last = end.min(next + BATCH);
             // Loans one as long as slots are free; what was filled is published at once, with one fence for all.
             let loans = (next..last).map_while(|number| {
                 let mut loan = self.writer.try_loan().ok()?;
@@ -79,15 +80,12 @@ impl<const BATCHED: bool> Sender for Writer<'_, BATCHED> {
     }
 }
 
-struct Reader<'s, const BATCHED: bool>(seqslot::Reader<'s>);
+struct Reader<'s>(seqslot::Reader<'s>);
 
-impl<const BATCHED: bool> Receiver for Reader<'_, BATCHED> {
+impl Receiver for Reader<'_> {
     #[inline(always)]
     fn receive(&mut self, look: &mut impl FnMut(&[u8])) {
-        if BATCHED {
-            let batch = self.0.take_batch::<BATCH>().expect("a living writer");
-            batch.iter().for_each(|sample| look(sample));
-        } else if let Some(sample) = self.0.take().expect("a living writer") {
+        if let Some(sample) = self.0.take().expect("a living writer") {
             look(&sample);
         }
     }
