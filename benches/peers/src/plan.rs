@@ -34,7 +34,8 @@ impl Plan {
     pub fn new(only: Vec<String>, quick: bool, rounds: usize) -> Result<Self, Box<dyn Error>> {
         let memory = Path::new(crate::scratch::OBJECTS);
         let base = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
-        let scratch = base.join(format!("seqslot-peers-{}", std::process::id()));
+        crate::scratch::sweep(&base);
+        let scratch = base.join(format!("{}{}", crate::scratch::PREFIX, std::process::id()));
         std::fs::create_dir_all(&scratch).map_err(|error| format!("no scratch folder {}: {error}", scratch.display()))?;
         Ok(Self { only, quick, rounds, scratch })
     }

@@ -5,6 +5,20 @@ use std::path::Path;
 /// Where Linux shows its shared memory objects.
 pub const OBJECTS: &str = "/dev/shm";
 
+/// What scratch folders are called, before the number of their process.
+pub const PREFIX: &str = "seqslot-peers-";
+
+/// Clears the scratch folders in `base` of processes that are no more: a run that was killed could not.
+pub fn sweep(base: &Path) {
+    for folder in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = folder.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            clear(&folder.path());
+        }
+    }
+}
+
 /// Removes the folder, the objects its flink files name, and those whose names contain the folder's own name.
 ///
 /// All of it is gone already where every side ended well; this is for what a side that was killed has left.
@@ -46,5 +60,18 @@ mod tests {
         assert_eq!((is_there(&objects[0]), is_there(&objects[1]), is_there(&prefixed)), (false, true, false));
         assert!(!folder.exists());
         std::fs::remove_file(Path::new(OBJECTS).join(&objects[1])).expect("our object");
+    }
+
+    #[test]
+    fn only_the_folders_of_the_dead_are_swept() {
+        let base = std::env::temp_dir().join(format!("seqslot-sweep-test-{}", std::process::id()));
+        // Above the largest number that Linux gives to a process.
+        let [dead, alive, other] = [format!("{PREFIX}4194305"), format!("{PREFIX}{}", std::process::id()), format!("{PREFIX}x")];
+        for name in [&dead, &alive, &other] {
+            std::fs::create_dir_all(base.join(name)).expect("a folder");
+        }
+        sweep(&base);
+        assert_eq!([dead, alive, other].map(|name| base.join(name).exists()), [false, true, true]);
+        std::fs::remove_dir_all(base).expect("our folder");
     }
 }
