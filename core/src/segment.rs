@@ -20,9 +20,6 @@ use crate::slots::view::SlotsView;
 use crate::typed::Payload;
 use crate::writer::Writer;
 
-/// How often an attach opens a name that changes hands.
-const ATTACH_TRIES: u32 = 8;
-
 /// A platform whose memory can do what slots need. Implemented for every such [`Os`].
 pub trait SlotsOs: Os<Mapping: Mapping<Memory: MemoryCas>> {}
 
@@ -142,14 +139,8 @@ impl<O: SlotsOs> Segment<O> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn attach(os: O, name: &O::Name) -> Result<Self, AttachError> {
-        for _ in 0..ATTACH_TRIES {
-            let mapping = os.open(name, Access::ReadWrite)?;
-            // Between the name and the object a creator may have taken the name over from a dead owner.
-            if mapping.is_named().map_err(AttachError::Os)? {
-                return Self::adopt(os, mapping);
-            }
-        }
-        Err(AttachError::NotFound)
+        let mapping = os.open(name, Access::ReadWrite)?;
+        Self::adopt(os, mapping)
     }
 
     /// Attaches to a segment in an object that is mapped already.

@@ -2,22 +2,17 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
 use seqslot_core::{Access, OsError};
 use seqslot_os_posix::{Object, failed};
 
-/// Opens `object` anew, for reading and writing, so that nobody else has the description: through /proc, which reaches an
-/// object whose name is gone and one that never had any; by its name where there is no /proc.
+/// Opens `object` anew, for reading and writing, so that nobody else has the description: by its name, which costs a third; else through
+/// /proc, which reaches an object whose name is gone and one that never had any.
 ///
 /// # Errors
-/// Neither way worked; the error is that of the first.
+/// Neither way worked; the error is that of the second.
 pub(crate) fn reopen(object: &Object) -> Result<OwnedFd, OsError> {
-    let first = match reopen_descriptor(object.as_fd(), Access::ReadWrite) {
-        Ok(fd) => return Ok(fd),
-        Err(error) => error,
-    };
-    by_name(object)?.ok_or(first)
+    object.open_again().map_or_else(|| reopen_descriptor(object.as_fd(), Access::ReadWrite), Ok)
 }
 
 /// Opens the file behind `fd` anew, through /proc.
@@ -28,16 +23,4 @@ pub(crate) fn reopen_descriptor(fd: BorrowedFd<'_>, access: Access) -> Result<Ow
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let opened = OpenOptions::new().read(true).write(access == Access::ReadWrite).open(&path);
     opened.map(OwnedFd::from).map_err(|error| failed("open", &error, &path))
-}
-
-/// Opens it by name; `None` if it has none, or its name is gone or another's.
-fn by_name(object: &Object) -> Result<Option<OwnedFd>, OsError> {
-    let Some((place, name)) = object.named() else { return Ok(None) };
-    let Some(again) = Object::open(place, name, Access::ReadWrite)? else { return Ok(None) };
-    let (one, other) = (object.status()?, again.status()?);
-    if (one.dev(), one.ino()) != (other.dev(), other.ino()) {
-        return Ok(None);
-    }
-    let fd = again.as_fd().try_clone_to_owned().map_err(|e| failed("fcntl(F_DUPFD_CLOEXEC)", &e, object.label()))?;
-    Ok(Some(fd))
 }

@@ -7,13 +7,14 @@ use portable_atomic::{AtomicU32, Ordering};
 use seqslot_core::Process;
 use seqslot_os_posix::Token;
 
-/// The calling process's start time (two words) and namespace, once known, and the token of the process that they are about:
+/// The calling process's number, start time (two words) and namespace, once known, and the token of the process that they are about:
 /// a forked child does not believe its parent's.
+static PID: AtomicU32 = AtomicU32::new(0);
 static START: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 static NAMESPACE: AtomicU32 = AtomicU32::new(0);
 static KNOWN_FOR: AtomicU32 = AtomicU32::new(0);
 
-/// The calling process. What /proc does not tell is 0. Reads /proc once; later calls make one system call.
+/// The calling process. What /proc does not tell is 0. Reads /proc once; later calls make no system call.
 ///
 /// ```
 /// let me = seqslot_os_linux::process::current();
@@ -21,11 +22,11 @@ static KNOWN_FOR: AtomicU32 = AtomicU32::new(0);
 /// ```
 #[must_use]
 pub fn current() -> Process {
-    let pid = std::process::id();
     let token = Token::current().number();
-    // ORDERING: Acquire, edge "known"; pairs with the Release below and carries the three words.
+    // ORDERING: Acquire, edge "known"; pairs with the Release below and carries the four words.
     if KNOWN_FOR.load(Ordering::Acquire) != token {
         let start = start_time("/proc/self/stat").unwrap_or(0);
+        PID.store(std::process::id(), Ordering::Relaxed);
         START[0].store(start as u32, Ordering::Relaxed);
         START[1].store((start >> 32) as u32, Ordering::Relaxed);
         NAMESPACE.store(namespace().unwrap_or(0), Ordering::Relaxed);
@@ -33,7 +34,7 @@ pub fn current() -> Process {
         KNOWN_FOR.store(token, Ordering::Release);
     }
     let start_time = u64::from(START[0].load(Ordering::Relaxed)) | u64::from(START[1].load(Ordering::Relaxed)) << 32;
-    Process { pid, start_time, pid_namespace: NAMESPACE.load(Ordering::Relaxed) }
+    Process { pid: PID.load(Ordering::Relaxed), start_time, pid_namespace: NAMESPACE.load(Ordering::Relaxed) }
 }
 
 /// A second opinion on whether `process`, as a registry entry tells it, is alive. `None` where that cannot be known: it is

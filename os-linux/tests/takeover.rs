@@ -136,3 +136,41 @@ fn a_removal_and_an_attach_do_not_both_get_the_name() {
     }
     std::fs::remove_dir_all(&d).unwrap();
 }
+
+/// Who opens a name while it is taken over gets the old object, the new one, or none; the new one for good as soon as there is one.
+#[test]
+fn a_name_that_is_opened_while_it_is_taken_over_leads_to_the_old_object_and_then_to_the_new() {
+    let d = dir("opened");
+    let path = &d.join("name");
+    let spec = ObjectSpec { len: 4096, reserve: true, group: false };
+    // An object is told by its length.
+    let make = |len| Linux::new().create(path, ObjectSpec { len, ..spec }).unwrap();
+    let barrier = &std::sync::Barrier::new(2);
+    for round in 0..ROUNDS / 3 {
+        drop(make(4096).owner);
+        std::thread::scope(|scope| {
+            let creator = scope.spawn(|| {
+                barrier.wait();
+                (0..round % 64 * 40).for_each(|_| core::hint::spin_loop());
+                make(8192)
+            });
+            barrier.wait();
+            let mut before = 0;
+            while before != 8192 || !creator.is_finished() {
+                let over = creator.is_finished();
+                match Linux::new().open(path, Access::ReadWrite) {
+                    Ok(mapping) => {
+                        let len = mapping.memory().len();
+                        assert!(len >= before && [4096, 8192].contains(&len), "{len} after {before} in round {round}");
+                        before = len;
+                    }
+                    Err(error) => assert!(error == OpenFault::NotFound && before != 8192, "{error:?} after {before} in round {round}"),
+                }
+                assert!(!over || before == 8192, "the old object behind the end of create in round {round}");
+            }
+            drop(creator.join().unwrap().owner);
+        });
+        Linux::new().remove(path, false).unwrap();
+    }
+    std::fs::remove_dir_all(&d).unwrap();
+}

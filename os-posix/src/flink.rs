@@ -92,7 +92,8 @@ pub(crate) struct Locked {
 impl Locked {
     /// Whether the path still names the file that was locked.
     pub(crate) fn is_current(&self, place: &Place) -> Result<bool, OsError> {
-        is_named(self.lock.metadata(), place.path(), place.text())
+        let held = self.lock.metadata().map_err(|e| failed("fstat", &e, place.text()))?;
+        is_named(&held, place.path(), place.text())
     }
 
     /// Removes the flink, if it is still the one that was locked.
@@ -105,8 +106,7 @@ impl Locked {
 }
 
 /// Whether `path` names the file that `held` is about.
-fn is_named(held: std::io::Result<fs::Metadata>, path: &std::path::Path, label: &str) -> Result<bool, OsError> {
-    let held = held.map_err(|e| failed("fstat", &e, label))?;
+fn is_named(held: &fs::Metadata, path: &std::path::Path, label: &str) -> Result<bool, OsError> {
     match fs::symlink_metadata(path) {
         Ok(now) => Ok((now.dev(), now.ino()) == (held.dev(), held.ino())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -156,11 +156,12 @@ impl<L: Locking> Draft<L> {
                 }
                 Err(error) => return Err(failed("open", &error, label).into()),
             };
+            let status = file.metadata().map_err(|e| failed("fstat", &e, label))?;
             let written = file.write_all(name.text().as_bytes()).map_err(|e| failed("write", &e, label));
-            let written = written.and_then(|()| set_mode(&file, mode(group), label));
+            let written = written.and_then(|()| set_mode(&file, &status, mode(group), label));
             // Until it is locked, others take it for a dead one's, remove it, and put theirs at the path. So nothing is removed here
             // before the lock is had: where no lock can be had, the next create removes what this one leaves.
-            if !L::try_lock_file(file.as_fd(), label)? || !is_named(file.metadata(), &path, label)? {
+            if !L::try_lock_file(file.as_fd(), label)? || !is_named(&status, &path, label)? {
                 continue;
             }
             let lock = match Claim::keep_or_return(file.into(), L::unlock, label) {
@@ -193,7 +194,7 @@ impl<L: Locking> Draft<L> {
         if !L::try_lock_file(lock.as_fd(), label)? {
             return Err(DraftFault::Busy);
         }
-        if is_named(lock.metadata(), path, label)? {
+        if is_named(&lock.metadata().map_err(|e| failed("fstat", &e, label))?, path, label)? {
             fs::remove_file(path).map_err(|e| failed("unlink", &e, label))?;
         }
         Ok(())

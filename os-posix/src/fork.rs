@@ -222,23 +222,23 @@ impl Claim {
     /// seconds.
     pub fn open(mut open: impl FnMut() -> Result<OwnedFd, OsError>, unlock: fn(BorrowedFd<'_>), label: &str) -> Result<Self, OsError> {
         let token = Token::current();
-        let (start, mut waits) = (Instant::now(), 0);
-        while start.elapsed() < PATIENCE {
-            let Some(forks) = settled() else {
-                waits += 1;
-                if waits < YIELDS {
-                    std::thread::yield_now()
-                } else {
-                    std::thread::sleep(PAUSE)
+        // The clock is not looked at where no fork is in the way.
+        let (mut start, mut waits) = (None, 0);
+        while start.is_none_or(|start: Instant| start.elapsed() < PATIENCE) {
+            if let Some(forks) = settled() {
+                let claim = Self::entered(open()?, token, unlock, label).map_err(|(_, error)| error)?;
+                // ORDERING: SeqCst fence, edge "table"; partner: the one in `before`.
+                fence(Ordering::SeqCst);
+                if STARTED.load(Ordering::Relaxed) == forks {
+                    return Ok(claim);
                 }
-                continue;
-            };
-            let claim = Self::entered(open()?, token, unlock, label).map_err(|(_, error)| error)?;
-            // ORDERING: SeqCst fence, edge "table"; partner: the one in `before`.
-            fence(Ordering::SeqCst);
-            if STARTED.load(Ordering::Relaxed) == forks {
-                return Ok(claim);
+            } else if waits < YIELDS {
+                waits += 1;
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(PAUSE);
             }
+            start.get_or_insert_with(Instant::now);
         }
         Err(OsError::new("fork in other threads", libc::EAGAIN, label))
     }

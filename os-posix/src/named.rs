@@ -1,5 +1,6 @@
 //! Named objects: create, take over, open, take the name away.
 
+use std::fs::Metadata;
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,7 +104,7 @@ fn make<L: Locking>(place: &Place, locked: Locked, spec: ObjectSpec) -> Result<O
 fn fill<L: Locking>(place: &Place, locked: &Locked, spec: ObjectSpec) -> Result<Option<Created<PosixMapping<L>, Claim>>, OsError> {
     let object = Object::create(place, &locked.name, spec)?;
     let owned = || match L::claim(&object, Lock::OWNER)? {
-        Some(owner) => Ok(object.map()?.map(|map| (map, owner))),
+        Some(owner) => Ok(object.map_len(spec.len as u64)?.map(|map| (map, owner))),
         None => Ok(None),
     };
     match owned() {
@@ -130,9 +131,9 @@ fn busy<L: Locking>(place: &Place) -> CreateFault {
 /// # Errors
 /// [`OpenFault`].
 pub fn open<L: Locking>(path: &Path, access: Access) -> Result<PosixMapping<L>, OpenFault> {
-    let (_, object) = find(path, access)?;
-    object.check_trust()?;
-    mapped(object)
+    let (object, status) = find(path, access)?;
+    object::check_trust(&status)?;
+    mapped(object, &status)
 }
 
 /// Maps any object's bytes read-only, whoever owns it: for looking into, not for taking part.
@@ -140,23 +141,27 @@ pub fn open<L: Locking>(path: &Path, access: Access) -> Result<PosixMapping<L>, 
 /// # Errors
 /// [`OpenFault`], but never `Untrusted`.
 pub fn inspect<L: Locking>(path: &Path) -> Result<PosixMapping<L>, OpenFault> {
-    let (_, object) = find(path, Access::ReadOnly)?;
-    mapped(object)
+    let (object, status) = find(path, Access::ReadOnly)?;
+    mapped(object, &status)
 }
 
-fn mapped<L: Locking>(object: Object) -> Result<PosixMapping<L>, OpenFault> {
-    PosixMapping::of(object).map_err(OpenFault::Os)?.ok_or(OpenFault::NotFound)
+fn mapped<L: Locking>(object: Object, status: &Metadata) -> Result<PosixMapping<L>, OpenFault> {
+    let map = object.map_len(status.len()).map_err(OpenFault::Os)?.ok_or(OpenFault::NotFound)?;
+    Ok(PosixMapping::new(object, map))
 }
 
-fn find(path: &Path, access: Access) -> Result<(ObjectName, Object), OpenFault> {
+/// The object that the flink names, and what the kernel said about it once it was open.
+///
+/// The name may be taken over or removed between the two. That takes the object's own name away before it touches the flink, and no name
+/// is used twice: an object that could be opened still had the path at that instant.
+fn find(path: &Path, access: Access) -> Result<(Object, Metadata), OpenFault> {
     let place = Place::new(path).map_err(|reason| OpenFault::BadName { reason })?;
     let flink = Flink::open(&place, false).map_err(|fault| match fault {
         FlinkFault::Missing => OpenFault::NotFound,
         FlinkFault::Foreign => OpenFault::NotASegment,
         FlinkFault::Os(error) => OpenFault::Os(error),
     })?;
-    let object = Object::open(&place, &flink.name, access).map_err(OpenFault::Os)?.ok_or(OpenFault::NotFound)?;
-    Ok((flink.name, object))
+    Object::open_and_look(&place, &flink.name, access).map_err(OpenFault::Os)?.ok_or(OpenFault::NotFound)
 }
 
 /// Takes an object's name away, and its flink if that still names it. An object that has no name is left alone.

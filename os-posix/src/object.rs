@@ -28,8 +28,22 @@ const PLAIN_FILE: u32 = 0o100_000;
 #[derive(Debug)]
 pub struct Object {
     file: File,
-    named: Option<(Place, ObjectName)>,
+    named: Option<Named>,
     access: Access,
+}
+
+/// What an object with a name is called, and which file that was: device and inode.
+#[derive(Debug)]
+struct Named {
+    place: Place,
+    name: ObjectName,
+    file: (u64, u64),
+}
+
+impl Named {
+    fn new(place: &Place, name: &ObjectName, status: &Metadata) -> Self {
+        Self { place: place.clone(), name: name.clone(), file: (status.dev(), status.ino()) }
+    }
 }
 
 impl Object {
@@ -41,10 +55,10 @@ impl Object {
     /// gone again.
     pub fn create(place: &Place, name: &ObjectName, spec: ObjectSpec) -> Result<Self, OsError> {
         let mode = mode(spec.group);
-        let file =
+        let (file, status) =
             shm_open(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode).map_err(|e| failed("shm_open", &e, &place_of(name)))?;
-        let object = Self { file, named: Some((place.clone(), name.clone())), access: Access::ReadWrite };
-        match set_mode(&object.file, mode, name.text()).and_then(|()| object.resize(spec)) {
+        let object = Self { file, named: Some(Named::new(place, name, &status)), access: Access::ReadWrite };
+        match set_mode(&object.file, &status, mode, name.text()).and_then(|()| object.size(&status, spec)) {
             Ok(()) => Ok(object),
             Err(error) => {
                 // The first error is the one to tell.
@@ -59,15 +73,28 @@ impl Object {
     /// # Errors
     /// `shm_open` failed otherwise.
     pub fn open(place: &Place, name: &ObjectName, access: Access) -> Result<Option<Self>, OsError> {
+        Ok(Self::open_and_look(place, name, access)?.map(|(object, _)| object))
+    }
+
+    /// As [`open`](Self::open), and what the kernel says about it: the open itself asks.
+    pub(crate) fn open_and_look(place: &Place, name: &ObjectName, access: Access) -> Result<Option<(Self, Metadata)>, OsError> {
         let flags = match access {
             Access::ReadOnly => libc::O_RDONLY,
             Access::ReadWrite => libc::O_RDWR,
         };
         match shm_open(name, flags, 0) {
-            Ok(file) => Ok(Some(Self { file, named: Some((place.clone(), name.clone())), access })),
+            Ok((file, status)) => Ok(Some((Self { file, named: Some(Named::new(place, name, &status)), access }, status))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("shm_open", &error, &place_of(name))),
         }
+    }
+
+    /// Another description of it, for reading and writing, by its name; `None` if it has none, or the name does not lead to it any more.
+    #[must_use]
+    pub fn open_again(&self) -> Option<OwnedFd> {
+        let named = self.named.as_ref()?;
+        let (file, status) = shm_open(&named.name, libc::O_RDWR, 0).ok()?;
+        ((status.dev(), status.ino()) == named.file).then(|| file.into())
     }
 
     /// An object that came as a descriptor and has no name.
@@ -81,7 +108,12 @@ impl Object {
     /// # Errors
     /// EEXIST if it has a length; `fallocate` or `ftruncate` failed.
     pub fn resize(&self, spec: ObjectSpec) -> Result<(), OsError> {
-        if self.status()?.len() != 0 {
+        self.size(&self.status()?, spec)
+    }
+
+    /// As [`resize`](Self::resize), of an object whose status is known.
+    fn size(&self, status: &Metadata, spec: ObjectSpec) -> Result<(), OsError> {
+        if status.len() != 0 {
             return Err(OsError::new("ftruncate", libc::EEXIST, self.label()));
         }
         let too_large = || OsError::new("ftruncate", libc::EFBIG, self.label());
@@ -89,9 +121,11 @@ impl Object {
         if libc::off_t::try_from(len).is_err() {
             return Err(too_large());
         }
+        #[cfg(target_os = "linux")]
         if spec.reserve {
-            reserve(&self.file, len, self.label())?;
+            return reserve(&self.file, len, self.label());
         }
+        // Elsewhere objects are anonymous memory and cannot be reserved; nor is there a file system that could be full.
         self.file.set_len(len).map_err(|e| failed("ftruncate", &e, self.label()))
     }
 
@@ -100,23 +134,16 @@ impl Object {
     /// # Errors
     /// `fstat` or `mmap` failed.
     pub fn map(&self) -> Result<Option<Map>, OsError> {
-        let len = usize::try_from(self.status()?.len()).map_err(|_| OsError::new("mmap", libc::ENOMEM, self.label()))?;
+        self.map_len(self.status()?.len())
+    }
+
+    /// Maps its first `len` bytes, which it was just seen to have; `None` if that is none.
+    pub(crate) fn map_len(&self, len: u64) -> Result<Option<Map>, OsError> {
+        let len = usize::try_from(len).map_err(|_| OsError::new("mmap", libc::ENOMEM, self.label()))?;
         if len == 0 {
             return Ok(None);
         }
         Map::shared(self.file.as_fd(), len, self.access, self.label()).map(Some)
-    }
-
-    /// Checks that nobody but its owner, root, or a group that we are in can write it, and that the owner is us, root, or in that group.
-    ///
-    /// # Errors
-    /// [`OpenFault::Untrusted`], or `fstat` failed.
-    pub fn check_trust(&self) -> Result<(), OpenFault> {
-        let status = self.status().map_err(OpenFault::Os)?;
-        if is_trusted(status.uid(), status.gid(), status.mode()) {
-            return Ok(());
-        }
-        Err(OpenFault::Untrusted { uid: status.uid(), mode: status.mode() & 0o7777 })
     }
 
     /// The process number in the owner's registry entry; 0 if it cannot be read. What a peer wrote, for people.
@@ -164,7 +191,7 @@ impl Object {
     /// Its name and the place of its flink; `None` for an object without a name.
     #[must_use]
     pub fn named(&self) -> Option<(&Place, &ObjectName)> {
-        self.named.as_ref().map(|(place, name)| (place, name))
+        self.named.as_ref().map(|named| (&named.place, &named.name))
     }
 
     /// How it was opened.
@@ -176,7 +203,7 @@ impl Object {
     /// What errors call it: the path of its flink, or `memfd`.
     #[must_use]
     pub fn label(&self) -> &str {
-        self.named.as_ref().map_or("memfd", |(place, _)| place.text())
+        self.named.as_ref().map_or("memfd", |named| named.place.text())
     }
 }
 
@@ -191,9 +218,8 @@ pub(crate) fn mode(group: bool) -> u32 {
     if group { 0o660 } else { 0o600 }
 }
 
-/// Sets the mode where the process's mask has taken bits away.
-pub(crate) fn set_mode(file: &File, mode: u32, label: &str) -> Result<(), OsError> {
-    let status = file.metadata().map_err(|e| failed("fstat", &e, label))?;
+/// Sets the mode where the process's mask has taken bits away, as `status` tells.
+pub(crate) fn set_mode(file: &File, status: &Metadata, mode: u32, label: &str) -> Result<(), OsError> {
     if status.mode() & 0o777 == mode {
         return Ok(());
     }
@@ -219,8 +245,8 @@ pub fn unlink(name: &ObjectName) -> Result<(), OsError> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(failed("shm_unlink", &error, &place_of(name))) }
 }
 
-/// The object, which must be memory or a plain file and not, say, the directory of all objects.
-fn shm_open(name: &ObjectName, flags: i32, mode: u32) -> std::io::Result<File> {
+/// The object, which must be memory or a plain file and not, say, the directory of all objects; and its status, which told that.
+fn shm_open(name: &ObjectName, flags: i32, mode: u32) -> std::io::Result<(File, Metadata)> {
     #[cfg(not(target_os = "macos"))]
     let mode: libc::mode_t = mode;
     let fd = loop {
@@ -237,17 +263,26 @@ fn shm_open(name: &ObjectName, flags: i32, mode: u32) -> std::io::Result<File> {
     // SAFETY: a descriptor that was just opened and that nobody else has.
     let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
     // macOS gives objects no file type at all.
-    let kind = file.metadata()?.mode() & FILE_TYPE;
-    if kind == 0 || kind == PLAIN_FILE { Ok(file) } else { Err(std::io::Error::from_raw_os_error(libc::EINVAL)) }
+    let status = file.metadata()?;
+    let kind = status.mode() & FILE_TYPE;
+    if kind == 0 || kind == PLAIN_FILE { Ok((file, status)) } else { Err(std::io::Error::from_raw_os_error(libc::EINVAL)) }
+}
+
+/// Checks that nobody but its owner, root, or a group that we are in can write an object, and that the owner is us, root, or in that group.
+pub(crate) fn check_trust(status: &Metadata) -> Result<(), OpenFault> {
+    if is_trusted(status.uid(), status.gid(), status.mode()) {
+        return Ok(());
+    }
+    Err(OpenFault::Untrusted { uid: status.uid(), mode: status.mode() & 0o7777 })
 }
 
 fn is_trusted(uid: u32, gid: u32, mode: u32) -> bool {
-    let ours = uid == user() || uid == 0 || (mode & 0o060 == 0o060 && in_group(gid));
+    let ours = uid == 0 || uid == user() || (mode & 0o060 == 0o060 && in_group(gid));
     ours && mode & 0o002 == 0
 }
 
-/// Reserves memory beyond the end of the file, in steps, so that a signal in one does not undo them all; what the file
-/// system has no room for is refused before the first, which would only take the machine's memory away for a while.
+/// Reserves memory beyond the end of the file, in steps, so that a signal in one does not undo them all, and moves the end with the last;
+/// what the file system has no room for is refused before the first, which would only take the machine's memory away for a while.
 #[cfg(target_os = "linux")]
 fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
     const STEP: u64 = 64 << 20;
@@ -260,8 +295,9 @@ fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
         let (Ok(from), Ok(count)) = (libc::off_t::try_from(at), libc::off_t::try_from(step)) else {
             return Err(OsError::new("fallocate", libc::EFBIG, label));
         };
+        let how = if at + step < len { libc::FALLOC_FL_KEEP_SIZE } else { 0 };
         // SAFETY: an open descriptor and numbers.
-        if unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, from, count) } == 0 {
+        if unsafe { libc::fallocate(file.as_raw_fd(), how, from, count) } == 0 {
             at += step;
             continue;
         }
@@ -286,13 +322,6 @@ fn room(file: &File) -> Option<u64> {
         return None;
     }
     free.ok()?.checked_mul(size.ok()?)
-}
-
-/// Objects are anonymous memory there and cannot be reserved; nor is there a file system that could be full.
-#[cfg(not(target_os = "linux"))]
-#[allow(clippy::unnecessary_wraps, reason = "the same signature everywhere")]
-fn reserve(_file: &File, _len: u64, _label: &str) -> Result<(), OsError> {
-    Ok(())
 }
 
 #[cfg(test)]
