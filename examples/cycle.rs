@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (slots, held, count) = (next(64)?, next(0)?, next(1_000_000)?);
 
     let path = std::env::temp_dir().join(format!("seqslot-cycle-{}.flink", std::process::id()));
-    let segment = seqslot::create(&path, &Config::slots(slots, 64).writers(1))?;
+    let segment = seqslot::create(&path, &Config::slots(slots, 64).writers(1).readers(1))?;
     let (writer, reader) = (segment.writer()?, segment.reader()?);
     let mut samples = Vec::new();
     for _ in 0..held {

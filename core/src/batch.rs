@@ -2,7 +2,6 @@
 
 use crate::error::{CommitError, LoanError, TakeError};
 use crate::loan::Loan;
-use crate::memory::Memory;
 use crate::reader::Reader;
 use crate::sample::Sample;
 use crate::segment::SegmentHandle;
@@ -175,15 +174,6 @@ impl<H: SegmentHandle, T: ?Sized> Drop for Tell<'_, H, T> {
             return;
         }
         let protocol = self.writer.protocol();
-        // Full fence, edges "notify" and "scarce": behind all the commits.
-        protocol.view.memory().fence_full();
-        protocol.wake_readers(u32::MAX);
-        if protocol.is_scarce() {
-            // Slots became scarce in the midst of the batch: its first commits did not look.
-            protocol.mark_all_free();
-        }
-        // A slot whose audience was empty, or done already, is free.
-        protocol.wake_writers();
-        protocol.wake_change();
+        protocol.tell_of_batch();
     }
 }

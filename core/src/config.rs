@@ -27,6 +27,7 @@ pub struct Config {
     pub(crate) overwrite: bool,
     pub(crate) sparse: bool,
     pub(crate) group: bool,
+    pub(crate) full_fences: bool,
     pub(crate) type_hash: [u8; 16],
 }
 
@@ -34,7 +35,7 @@ impl Config {
     /// `slots` slots of `capacity` bytes each. By default: 4 writers and 32 readers at most, payloads at multiples of 32 bytes,
     /// nothing is ever overwritten, the memory is reserved at creation, only the same user may attach.
     pub const fn slots(slots: u64, capacity: u64) -> Self {
-        Self { slots, capacity, writers: 4, readers: 32, align: 32, overwrite: false, sparse: false, group: false, type_hash: [0; 16] }
+        Self { slots, capacity, writers: 4, readers: 32, align: 32, overwrite: false, sparse: false, group: false, full_fences: false, type_hash: [0; 16] }
     }
 
     /// `slots` slots for values of `T`.
@@ -102,6 +103,14 @@ impl Config {
     /// Let the creator's group attach as well (mode 0660 in place of 0600).
     pub const fn group(mut self) -> Self {
         self.group = true;
+        self
+    }
+
+    /// Every commit and release makes a full fence, as on platforms without [`Os::fence_all`](crate::Os::fence_all): slower by a locked
+    /// instruction each. For segments that a process attaches to which may not make such fences (a sandbox that forbids `membarrier`),
+    /// where it would otherwise wake up every millisecond of a wait, and for machines where nobody is to be interrupted when a peer parks.
+    pub const fn full_fences(mut self) -> Self {
+        self.full_fences = true;
         self
     }
 

@@ -21,7 +21,8 @@ use portable_atomic::{AtomicU32, Ordering};
 ///
 /// 1. `load` and `store` are single atomic accesses of 32 bits with the ordering asked for, on the word at that
 ///    offset, the same word for every clone and every process attached to the same memory.
-/// 2. `store_fenced` is a store with Release followed by a sequentially consistent fence; `fence` is that fence.
+/// 2. `fence_full` is a sequentially consistent fence. `fence_light` keeps the compiler from moving accesses across it, and is a
+///    sequentially consistent fence with respect to the platform's [`fence_all`](crate::Os::fence_all) only.
 /// 3. `copy_out` and `copy_in` access each word of the range by an atomic access of 32 bits, Relaxed, or by
 ///    instructions that guarantee as much for each word.
 /// 4. `payload` and `payload_mut` return a pointer that is valid for `len` bytes as long as the memory is.
@@ -48,18 +49,6 @@ pub unsafe trait Memory: Clone {
     #[cfg_attr(loom, track_caller)]
     unsafe fn store(&self, at: usize, value: u32, order: Ordering);
 
-    /// A store with Release, then a full fence (see [`fence_full`](Self::fence_full)), in one step where the machine has one.
-    ///
-    /// # Safety
-    /// As for [`store`](Self::store).
-    #[cfg_attr(loom, track_caller)]
-    unsafe fn store_fenced(&self, at: usize, value: u32) {
-        // SAFETY: the caller's duties are those of `store`.
-        // ORDERING: Release, as this method's documentation promises; each caller names its edge.
-        unsafe { self.store(at, value, Ordering::Release) };
-        self.fence_full();
-    }
-
     /// A fence of Acquire or Release kind.
     #[cfg_attr(loom, track_caller)]
     fn fence(&self, order: Ordering);
@@ -67,6 +56,18 @@ pub unsafe trait Memory: Clone {
     /// A sequentially consistent fence: no load after it is done before a store before it.
     #[cfg_attr(loom, track_caller)]
     fn fence_full(&self);
+
+    /// The light half of an asymmetric fence: nothing for the processor, but the compiler moves no access across it. With respect to
+    /// [`Os::fence_all`](crate::Os::fence_all), the heavy half, it is a full fence; two light ones order nothing between them.
+    #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
+    fn fence_light(&self) {
+        portable_atomic::compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Asks for the cache line at `at`, to be read or to be written soon; nothing where `at` is not in the memory.
+    #[inline(always)]
+    fn prefetch(&self, _at: usize, _write: bool) {}
 
     /// Copies shared words into private bytes; the bytes may be torn if somebody writes meanwhile, the access is not a race.
     ///
@@ -106,8 +107,7 @@ portable_atomic::cfg_has_atomic_cas! {
 ///
 /// # Safety
 ///
-/// Each operation is one atomic read-modify-write of the word at that offset; `and_fenced` is `fetch_and` with Release
-/// followed by a sequentially consistent fence.
+/// Each operation is one atomic read-modify-write of the word at that offset.
 pub unsafe trait MemoryCas: Memory {
     /// Compare and exchange (strong).
     ///
@@ -146,18 +146,6 @@ pub unsafe trait MemoryCas: Memory {
     /// As for [`Memory::store`].
     #[cfg_attr(loom, track_caller)]
     unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32;
-
-    /// `fetch_and` with Release whose result is not needed, then a full fence, in one step where the machine has one.
-    ///
-    /// # Safety
-    /// As for [`Memory::store`].
-    #[cfg_attr(loom, track_caller)]
-    unsafe fn and_fenced(&self, at: usize, bits: u32) {
-        // SAFETY: the caller's duties are those of `fetch_and`.
-        // ORDERING: Release, as this method's documentation promises; each caller names its edge.
-        unsafe { self.fetch_and(at, bits, Ordering::Release) };
-        self.fence_full();
-    }
 }
 }
 
@@ -214,7 +202,7 @@ impl Raw {
     }
 }
 
-// SAFETY: 1. each access is one portable-atomic access of a 32-bit word at base + at. 2. `store_fenced` below.
+// SAFETY: 1. each access is one portable-atomic access of a 32-bit word at base + at. 2. portable-atomic's fences.
 // 3. the copies are in `copy`, which answers there. 4. pointers are base + at, valid by `Raw::new` duty 1.
 unsafe impl Memory for Raw {
     #[inline(always)]
@@ -235,18 +223,6 @@ unsafe impl Memory for Raw {
     }
 
     #[inline(always)]
-    #[cfg(all(target_arch = "x86_64", not(seqslot_no_asm)))]
-    unsafe fn store_fenced(&self, at: usize, value: u32) {
-        // SAFETY: the caller's duties are those of `word`.
-        let word = unsafe { self.word(at) };
-        // SAFETY: XCHG with memory is a store and, by its implied LOCK, a full barrier (Intel SDM 3A 9.2.3); the block is a compiler
-        // barrier for memory, so that it is a Release store followed by a sequentially consistent fence.
-        unsafe {
-            core::arch::asm!("xchg dword ptr [{word}], {value:e}", word = in(reg) word.as_ptr(), value = inout(reg) value => _, options(nostack, preserves_flags));
-        }
-    }
-
-    #[inline(always)]
     fn fence(&self, order: Ordering) {
         portable_atomic::fence(order);
     }
@@ -254,6 +230,19 @@ unsafe impl Memory for Raw {
     #[inline(always)]
     fn fence_full(&self) {
         portable_atomic::fence(Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    #[cfg(all(target_arch = "x86_64", not(seqslot_no_asm)))]
+    fn prefetch(&self, at: usize, write: bool) {
+        let address = self.base.as_ptr().wrapping_add(at);
+        if write {
+            // SAFETY: a hint: it changes nothing and never faults, wherever it points.
+            unsafe { core::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags)) };
+        } else {
+            // SAFETY: as above.
+            unsafe { core::arch::asm!("prefetcht0 [{}]", in(reg) address, options(nostack, preserves_flags)) };
+        }
     }
 
     #[inline(always)]
@@ -294,7 +283,7 @@ unsafe impl Memory for Raw {
 }
 
 portable_atomic::cfg_has_atomic_cas! {
-// SAFETY: each is one portable-atomic operation on the word; `and_fenced` answers below.
+// SAFETY: each is one portable-atomic operation on the word.
 unsafe impl MemoryCas for Raw {
     #[inline(always)]
     unsafe fn compare_exchange(&self, at: usize, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
@@ -318,18 +307,6 @@ unsafe impl MemoryCas for Raw {
     unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32 {
         // SAFETY: the caller's duties are those of `word`.
         unsafe { self.word(at) }.fetch_and(bits, order)
-    }
-
-    #[inline(always)]
-    #[cfg(all(target_arch = "x86_64", not(seqslot_no_asm)))]
-    unsafe fn and_fenced(&self, at: usize, bits: u32) {
-        // SAFETY: the caller's duties are those of `word`.
-        let word = unsafe { self.word(at) };
-        // SAFETY: a locked AND is one atomic read-modify-write and a full barrier (Intel SDM 3A 9.2.3); the block is a compiler
-        // barrier for memory, so that it is `fetch_and` with Release followed by a sequentially consistent fence.
-        unsafe {
-            core::arch::asm!("lock and dword ptr [{word}], {bits:e}", word = in(reg) word.as_ptr(), bits = in(reg) bits, options(nostack));
-        }
     }
 }
 }

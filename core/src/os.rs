@@ -116,6 +116,8 @@ pub type MemoryOf<O> = <<O as Os>::Mapping as Mapping>::Memory;
 /// 6. A wait returns soon after a wake of the same word whose mask shares a bit with its own, if the word was changed before the wake.
 /// 7. A wait returns at the latest when `timeout` is over, whatever signals and spurious wake-ups come; zero does not sleep.
 /// 8. `now` never goes back and goes on while processes sleep.
+/// 13. Where `fence_all` answers true, every thread of every process of which an `enroll` has answered true before has made a full
+///     (sequentially consistent) fence between the call and its return, and so has the caller.
 ///
 /// # Safety
 ///
@@ -178,6 +180,18 @@ pub unsafe trait Os: Clone {
 
     /// Who the calling process is.
     fn process(&self) -> Process;
+
+    /// Tells the system that the threads of this process answer [`fence_all`](Self::fence_all); false where there is no such thing. Called
+    /// again and again; a forked child starts without.
+    fn enroll(&self) -> bool {
+        false
+    }
+
+    /// The heavy half of an asymmetric fence: a full fence in every thread of every process that [`enroll`](Self::enroll)ed, at some
+    /// moment between this call and its return (clause 13). False if it was not made.
+    fn fence_all(&self) -> bool {
+        false
+    }
 
     /// Between cores whose caches are not coherent: makes this core's stores to the range visible. Nothing to do elsewhere.
     fn cache_clean(&self, _at: usize, _len: usize) {}

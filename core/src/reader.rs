@@ -21,9 +21,10 @@ use crate::sample::Sample;
 use crate::segment::{Segment, SegmentHandle};
 use crate::slots::notify::Wait;
 use crate::slots::take::{Follow, Found};
+use crate::slots::view::RingPlace;
 use crate::typed::{Payload, fits};
 pub use id::ReaderId;
-use look::{Got, ever};
+use look::{Got, Next, ever, sole};
 
 /// What a look that only moved a cursor counts for where no clock runs.
 const TICK: Duration = Duration::from_micros(1);
@@ -61,6 +62,8 @@ pub struct Reader<H: SegmentHandle, T: ?Sized = [u8]> {
     follow: [Follow; WRITERS_MAX as usize],
     /// Writers known to have been used.
     known: Cell<u32>,
+    /// The only one of them, if there is but one; else 32.
+    sole: Cell<u32>,
     /// The writer served last.
     last: Cell<u32>,
     taken: Cell<u32>,
@@ -161,8 +164,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         let known = ever(&handle);
         Ok(Self {
             shared: ReaderShared { handle, claimed },
-            follow: follow.map(|start| start.unwrap_or(Follow::new(0, 0))),
+            follow: follow.map(|start| start.unwrap_or(Follow::new(RingPlace::NOWHERE, 0, 0))),
             known: Cell::new(known),
+            sole: Cell::new(sole(known)),
             last: Cell::new(0),
             taken: Cell::new(0),
             missed: Cell::new(0),
@@ -196,9 +200,13 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     #[inline(always)]
     pub fn take(&self) -> Result<Option<Sample<'_, H, T>>, TakeError> {
         let got = match self.take_next() {
-            Some(got) => got,
+            Next::Got(got) => got,
+            Next::Nothing => {
+                self.moved.set(false);
+                return Ok(None);
+            }
             // Its answer is made a sample here, not there: a sample that came from either side would go through memory.
-            None => match self.take_slowly()? {
+            Next::Unsure => match self.take_slowly()? {
                 Some(got) => got,
                 None => return Ok(None),
             },

@@ -129,14 +129,6 @@ impl<'m, M: Memory> Word<'m, M> {
         unsafe { self.memory.store(self.at, value, order) }
     }
 
-    /// Stores with Release, then a full fence.
-    #[inline(always)]
-    #[cfg_attr(loom, track_caller)]
-    pub(crate) fn store_fenced(&self, value: u32) {
-        // SAFETY: `new` duties 1 to 4.
-        unsafe { self.memory.store_fenced(self.at, value) }
-    }
-
     /// The word itself, for tests and tools that write what somebody else would have written.
     ///
     /// # Safety
@@ -212,14 +204,6 @@ impl<M: MemoryCas> Word<'_, M> {
     pub(crate) fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
         // SAFETY: `new` duties 1 to 4.
         unsafe { self.memory.fetch_and(self.at, bits, order) }
-    }
-
-    /// Keeps only `bits` with Release, then a full fence.
-    #[inline(always)]
-    #[cfg_attr(loom, track_caller)]
-    pub(crate) fn and_fenced(&self, bits: u32) {
-        // SAFETY: `new` duties 1 to 4.
-        unsafe { self.memory.and_fenced(self.at, bits) }
     }
 }
 }

@@ -9,14 +9,14 @@ use portable_atomic::{AtomicU32, AtomicUsize};
 use crate::config::Config;
 use crate::error::{AttachError, CreateError, HeadError, JoinError, OsError};
 use crate::index::{ReaderIndex, WriterIndex};
-use crate::layout::head::Head;
+use crate::layout::head::{FLAG_ASYMMETRIC, Head};
 use crate::layout::slots::SlotsGeometry;
 use crate::memory::{Memory, MemoryCas};
 use crate::os::{Access, ClaimOf, Created, Lock, Mapping, MemoryOf, ObjectSpec, Os};
 use crate::reader::Reader;
 use crate::registry;
 use crate::slots::Protocol;
-use crate::slots::view::SlotsView;
+use crate::slots::view::{Fences, SlotsView};
 use crate::typed::Payload;
 use crate::writer::Writer;
 
@@ -106,13 +106,15 @@ impl<O: SlotsOs> Segment<O> {
         let Created { mapping, owner } = created;
         let memory = mapping.memory();
         let len = memory.len() as u64;
-        let head = geometry.head(config.flags(), config.type_hash, registry::draw_instance(&os));
+        let asymmetric = if !config.full_fences && os.enroll() { FLAG_ASYMMETRIC } else { 0 };
+        let head = geometry.head(config.flags() | asymmetric, config.type_hash, registry::draw_instance(&os));
         if mapping.alignment() < geometry.align as usize {
             return Err(CreateError::Misaligned);
         }
         // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. a created object is mapped writable. 3. above.
         let view = unsafe { SlotsView::of_computed(memory, geometry) }
-            .map_err(|_| CreateError::RegionTooShort { len, needed: geometry.total_len as u64 })?;
+            .map_err(|_| CreateError::RegionTooShort { len, needed: geometry.total_len as u64 })?
+            .with_fences(Fences::of(head.flags, &os));
         let segment = Self::new(Some(owner), view, head, os, mapping);
         registry::fill(&segment.view.owner_entry(), &segment.os, segment.draw_token());
         head.write(segment.view.memory()).map_err(|_| CreateError::RegionTooShort { len, needed: geometry.total_len as u64 })?;
@@ -172,7 +174,7 @@ impl<O: SlotsOs> Segment<O> {
             return Err(HeadError::Misaligned.into());
         }
         // SAFETY: 1. the segment keeps the mapping longer than the view (`Mapping` 4). 2. and 3. above.
-        let view = unsafe { SlotsView::of_computed(memory, geometry) }?;
+        let view = unsafe { SlotsView::of_computed(memory, geometry) }?.with_fences(Fences::of(head.flags, &os));
         let segment = Self::new(None, view, head, os, mapping);
         // What cannot be recovered now (descriptors ran out) is tried again when it is in the way.
         let _ = segment.recover();

@@ -105,7 +105,8 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
         let head = handle.view().writer_entry(claimed.index).map_or(0, |entry| entry.head().load(Relaxed));
         let position = head.wrapping_add(geometry.ring_len);
         // Writers start far from each other, so that they do not meet at the same slots.
-        let start = (u64::from(claimed.index.get()) * u64::from(geometry.slots) / u64::from(geometry.writers)) as u32;
+        // Below 2^29: there are at most 2^24 slots.
+        let start = claimed.index.get() * geometry.slots / geometry.writers;
         Ok(Self {
             handle,
             claimed,

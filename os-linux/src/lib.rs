@@ -31,6 +31,8 @@
 
 #[allow(unsafe_code, reason = "clock_gettime")]
 pub mod clock;
+#[allow(unsafe_code, reason = "the membarrier system call")]
+pub mod fence;
 #[allow(unsafe_code, reason = "fcntl locks")]
 pub mod liveness;
 #[allow(unsafe_code, reason = "memfd_create and seals")]

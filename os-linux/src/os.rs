@@ -7,7 +7,7 @@ use seqslot_core::{Access, AtomicU32, CreateFault, Created, ObjectSpec, OpenFaul
 use seqslot_os_posix::{Claim, PosixMapping, RemoveError, named};
 
 use crate::liveness::OfdLocks;
-use crate::{clock, process, wait};
+use crate::{clock, fence, process, wait};
 
 /// A mapped object on Linux.
 pub type Mapping = PosixMapping<OfdLocks>;
@@ -106,5 +106,13 @@ unsafe impl Os for Linux {
 
     fn process(&self) -> Process {
         process::current()
+    }
+
+    fn enroll(&self) -> bool {
+        fence::enroll()
+    }
+
+    fn fence_all(&self) -> bool {
+        fence::fence_all()
     }
 }

@@ -16,9 +16,11 @@ pub enum Fault {
     LateWake,
     /// A wake reaches nobody: no platform may do that. It shows that a test would see a wake that is missing.
     LostWake,
+    /// `fence_all` is refused.
+    FenceAll,
 }
 
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 /// When a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

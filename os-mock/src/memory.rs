@@ -84,13 +84,6 @@ unsafe impl Memory for MockMemory {
         }
     }
 
-    unsafe fn store_fenced(&self, at: usize, value: u32) {
-        if let Some(_act) = self.writes(EventKind::Store, at, 4, value) {
-            // SAFETY: the caller's duties; writable, as `writes` has checked.
-            unsafe { self.raw.store_fenced(at, value) }
-        }
-    }
-
     fn fence(&self, order: Ordering) {
         self.raw.fence(order);
     }
@@ -178,12 +171,5 @@ unsafe impl MemoryCas for MockMemory {
         }
         // SAFETY: the caller's duties.
         unsafe { self.raw.load(at, Ordering::Relaxed) }
-    }
-
-    unsafe fn and_fenced(&self, at: usize, bits: u32) {
-        if let Some(_act) = self.writes(EventKind::And, at, 4, bits) {
-            // SAFETY: the caller's duties; writable, as `writes` has checked.
-            unsafe { self.raw.and_fenced(at, bits) }
-        }
     }
 }

@@ -227,4 +227,16 @@ unsafe impl Os for MockOs {
     fn process(&self) -> Process {
         acting(&self.control).identity
     }
+
+    /// Where one process acts at a time a fence in all of them is nothing to do. Threads that run at once make full fences.
+    fn enroll(&self) -> bool {
+        !self.world.is_threaded()
+    }
+
+    fn fence_all(&self) -> bool {
+        if acting(&self.control).event(&self.world, EventKind::FenceAll, 0, 0).is_none() {
+            return false;
+        }
+        !self.world.is_threaded() && !self.world.state().strikes(Fault::FenceAll)
+    }
 }

@@ -45,6 +45,8 @@ pub enum EventKind {
     Wake,
     /// Sleeps.
     Sleep,
+    /// Makes a fence in all processes.
+    FenceAll,
 }
 
 impl EventKind {

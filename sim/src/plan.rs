@@ -54,7 +54,7 @@ pub(crate) struct Plan {
     pub(crate) pauses: u64,
     pub(crate) jumps: u64,
     /// In the calls of a thousand.
-    pub(crate) faults: [(Fault, u32); 5],
+    pub(crate) faults: [(Fault, u32); 6],
 }
 
 impl Plan {
@@ -116,6 +116,7 @@ impl Plan {
                 fault(Fault::Claim, 200),
                 fault(Fault::Spurious, 500),
                 fault(Fault::LateWake, 500),
+                fault(Fault::FenceAll, 300),
             ],
         }
     }

@@ -17,7 +17,7 @@
 //! | 48 | 4 | writers | entries for writers, 1 to 32 (1 in a snapshot) |
 //! | 52 | 4 | readers | entries for readers, 1 to 32 (0 in a snapshot) |
 //! | 56 | 4 | ring length | power of two, >= slots (0 in a snapshot) |
-//! | 60 | 4 | flags | bit 0: overwrite allowed; bit 1: read-only waiters, always wake |
+//! | 60 | 4 | flags | bit 0: overwrite allowed; bit 1: read-only waiters, always wake; bit 2: asymmetric fences |
 //! | 64 | 16 | type hash | zero: bytes |
 //! | 80 | 16 | instance | random, different for each segment ever made |
 //! | 96 | 4 | payload align | power of two |
@@ -49,8 +49,10 @@ const MAGIC: [u32; 2] = [u32::from_ne_bytes(*b"SEQS"), u32::from_ne_bytes(*b"LOT
 pub const FLAG_OVERWRITE: u32 = 1;
 /// Head flag: waiters may be read-only and cannot register, so that every change is notified.
 pub const FLAG_ALWAYS_WAKE: u32 = 2;
+/// Head flag: who commits or releases makes a light fence, and who waits for that a heavy one ([`Os::fence_all`](crate::Os::fence_all)).
+pub const FLAG_ASYMMETRIC: u32 = 4;
 /// Flags this version knows.
-const FLAGS_KNOWN: u32 = FLAG_OVERWRITE | FLAG_ALWAYS_WAKE;
+const FLAGS_KNOWN: u32 = FLAG_OVERWRITE | FLAG_ALWAYS_WAKE | FLAG_ASYMMETRIC;
 
 const _: () = assert!(READY_AT + 4 == HEAD_LEN && READY_AT.is_multiple_of(4) && HEAD_LEN.is_multiple_of(crate::layout::LINE));
 

@@ -8,7 +8,7 @@ use crate::error::TakeError;
 use crate::index::{WRITERS_MAX, WriterIndex};
 use crate::os::Claim;
 use crate::segment::SegmentHandle;
-use crate::slots::take::{Found, Took};
+use crate::slots::take::{Follow, Found, Took};
 use crate::typed::Payload;
 
 /// After so many samples a busy reader looks whether there are new writers.
@@ -30,17 +30,41 @@ pub(super) struct Got {
     pub(super) missed: u32,
 }
 
+/// What the first, short look comes to.
+pub(super) enum Next {
+    Got(Got),
+    /// Certainly nothing, and there may be more.
+    Nothing,
+    /// Not to be said so shortly.
+    Unsure,
+}
+
 impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
-    /// Takes the next sample from where it is expected, if there is but one writer: everything inlined.
+    /// What nearly every take comes to, in few steps, everything inlined: of a single writer the next sample, where it is expected, or
+    /// nothing.
     #[inline(always)]
-    pub(super) fn take_next(&self) -> Option<Got> {
-        let writer = WriterIndex::new(self.last.get())?;
-        if !self.may_take() || self.known.get() != writer.bit() || self.taken.get().is_multiple_of(NEWS) {
-            return None;
+    pub(super) fn take_next(&self) -> Next {
+        let Some(writer) = WriterIndex::new(self.sole.get()) else { return Next::Unsure };
+        if !self.shared.claimed.claim.is_mine() {
+            return Next::Unsure;
         }
+        let segment = &*self.shared.handle;
         let follow = &self.follow[(writer.get() % WRITERS_MAX) as usize];
-        let (found, position) = self.shared.handle.protocol().take_predicted(self.index(), writer, follow)?;
-        Some(Got { found, writer, position, missed: 0 })
+        if !segment.protocol().seems_there(follow) {
+            return if self.is_plainly_empty(writer, follow) { Next::Nothing } else { Next::Unsure };
+        }
+        // ORDERING: Acquire; as in `ever`, whose mask is left out: bits that no writer has make it unsure. (It also keeps the compiler
+        // from loading for both ways what only one of them needs.)
+        let ever = segment.view().ever().load(Acquire);
+        // ORDERING: Relaxed; an eviction is noticed soon, there is no moment it could be exact at.
+        let evicted = segment.view().quarantined().load(Relaxed) & self.index().bit();
+        if ever != writer.bit() || evicted != 0 {
+            return Next::Unsure;
+        }
+        match segment.protocol().take_predicted(self.index(), writer, follow) {
+            Some((found, position)) => Next::Got(Got { found, writer, position, missed: 0 }),
+            None => Next::Unsure,
+        }
     }
 
     /// Takes the next sample of any writer, or finds out why there is none.
@@ -48,10 +72,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
     pub(super) fn take_slowly(&self) -> Result<Option<Got>, TakeError> {
         self.moved.set(false);
         if self.taken.get().is_multiple_of(NEWS) {
-            self.known.set(ever(&self.shared.handle));
-        }
-        if self.is_plainly_empty() {
-            return Ok(None);
+            self.know(ever(&self.shared.handle));
         }
         match self.look()? {
             Look::Got(got) => Ok(Some(got)),
@@ -63,6 +84,12 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
     }
 
+    /// From now on these writers are looked at.
+    fn know(&self, writers: u32) {
+        self.known.set(writers);
+        self.sole.set(sole(writers));
+    }
+
     /// Neither forked nor evicted.
     #[inline(always)]
     pub(super) fn may_take(&self) -> bool {
@@ -70,20 +97,15 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         self.shared.claimed.claim.is_mine() && self.shared.handle.view().quarantined().load(Relaxed) & self.index().bit() == 0
     }
 
-    /// What nearly every poll that finds nothing comes to, in few steps: the only writer has committed nothing more, goes on, and is
-    /// still the only one. False says nothing.
+    /// Whether the only writer has committed nothing more, goes on, and is still the only one. False says nothing.
     #[inline(always)]
-    fn is_plainly_empty(&self) -> bool {
-        let known = self.known.get();
-        let Some(writer) = WriterIndex::new(known.trailing_zeros()) else { return false };
+    fn is_plainly_empty(&self, writer: WriterIndex, follow: &Follow) -> bool {
         let segment = &*self.shared.handle;
-        known == writer.bit()
-            && self.may_take()
-            && segment.protocol().is_nothing_there(writer, &self.follow[(writer.get() % WRITERS_MAX) as usize])
-            && ever(&self.shared.handle) == known
-            // ORDERING: Relaxed, both; nothing is read on account of them: `take_when_empty`, which follows if either bit is set,
-            // loads them again.
-            && (segment.view().closed().load(Relaxed) | segment.view().died().load(Relaxed)) & known == 0
+        let view = segment.view();
+        // ORDERING: Relaxed, all; nothing is read on account of them: unless they say "nothing", the looks that follow load them again.
+        let over = (view.closed().load(Relaxed) | view.died().load(Relaxed)) & writer.bit();
+        let evicted = view.quarantined().load(Relaxed) & self.index().bit();
+        over | evicted == 0 && view.ever().load(Relaxed) == writer.bit() && segment.protocol().is_nothing_there(follow)
     }
 
     /// One look at every known writer, beginning behind the one served last.
@@ -134,7 +156,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         if ever == self.known.get() && !is_over {
             return Ok(None);
         }
-        self.known.set(ever);
+        self.know(ever);
         // The look behind the bits: a last commit is visible now.
         match self.look()? {
             Look::Got(got) => return Ok(Some(got)),
@@ -149,6 +171,11 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
         Err(if died & ever != 0 { TakeError::WriterDied } else { TakeError::Closed })
     }
+}
+
+/// The only writer of `writers`; no writer's number if there are several, or none.
+pub(super) const fn sole(writers: u32) -> u32 {
+    if writers.is_power_of_two() { writers.trailing_zeros() } else { WRITERS_MAX }
 }
 
 /// Mask of the writers ever used.

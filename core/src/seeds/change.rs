@@ -17,6 +17,7 @@ use crate::index::{ReaderIndex, WriterIndex};
 use crate::memory::Memory;
 use crate::os::{Mapping, Woken};
 use crate::segment::{Segment, SlotsOs};
+use crate::slots::notify::UNCOVERED_SLICE;
 use crate::slots::view::SlotsView;
 
 /// First and longest sleep of a waiter for whom no writer entry is left.
@@ -44,10 +45,11 @@ pub(super) fn wait<O: SlotsOs, X: Exclusive<Writing<O>>>(segment: &Segment<O>, w
     }
     let mut deadline = Deadline::new(segment.os(), timeout);
     // A forked child must not even look at the lock: another thread of its parent may have had it.
-    let bit = if segment.mapping().is_mine() { writing.with(|writing| register(segment, writing).ok()) } else { None };
-    match bit {
-        Some(bit) => {
-            wait_registered(segment, bit, last, &mut deadline);
+    let registered = if segment.mapping().is_mine() { writing.with(|writing| register(segment, writing).ok()) } else { None };
+    match registered {
+        Some((bit, covered)) => {
+            let slice_max = if covered { WRITER_SLICE } else { UNCOVERED_SLICE };
+            wait_registered(segment, bit, last, slice_max, &mut deadline);
             writing.with(|writing| unregister(segment, writing, bit));
         }
         // No entry is left, or the system refused: it sleeps in growing steps.
@@ -62,15 +64,15 @@ pub(super) fn wait<O: SlotsOs, X: Exclusive<Writing<O>>>(segment: &Segment<O>, w
     }
 }
 
-/// Sets this process's bit among the change waiters. Its threads share one bit, so they are counted.
-fn register<O: SlotsOs>(segment: &Segment<O>, writing: &mut Writing<O>) -> Result<u32, SlotError> {
+/// Sets this process's bit among the change waiters, and says whether no notifier can miss it. Its threads share one bit, so they are counted.
+fn register<O: SlotsOs>(segment: &Segment<O>, writing: &mut Writing<O>) -> Result<(u32, bool), SlotError> {
     let bit = writing.entry(segment)?.bit();
     writing.waiting += 1;
     // ORDERING: Relaxed; the fence orders it before every look of this wait.
     segment.view().change_waiters().fetch_or(bit, Relaxed);
-    // Full fence, edge "notify": a notifier either sees the bit, and bumps, or its change is seen by the looks.
-    segment.view().memory().fence_full();
-    Ok(bit)
+    // Heavy fence, edge "notify": a notifier either sees the bit, and bumps, or its change is seen by the looks.
+    let covered = segment.view().fence_heavy(segment.os());
+    Ok((bit, covered))
 }
 
 /// The last thread that waits clears the bit.
@@ -82,7 +84,7 @@ fn unregister<O: SlotsOs>(segment: &Segment<O>, writing: &mut Writing<O>, bit: u
     }
 }
 
-fn wait_registered<O: SlotsOs>(segment: &Segment<O>, bit: u32, last: u64, deadline: &mut Deadline) {
+fn wait_registered<O: SlotsOs>(segment: &Segment<O>, bit: u32, last: u64, slice_max: Duration, deadline: &mut Deadline) {
     let view = segment.view();
     loop {
         // ORDERING: Acquire, edge "notify"; pairs with the Release of a bump: having seen it, the look below sees its change.
@@ -90,7 +92,7 @@ fn wait_registered<O: SlotsOs>(segment: &Segment<O>, bit: u32, last: u64, deadli
         if generation(view) != last {
             return;
         }
-        let Some(slice) = deadline.next(WRITER_SLICE) else { return };
+        let Some(slice) = deadline.next(slice_max) else { return };
         let woken = segment.os().wait(view.change_generation().futex(), seen, bit, slice);
         if woken == Woken::TimedOut {
             // Recovery moves a counter if there was somebody to recover. What cannot be looked at now is looked at after the next slice.

@@ -13,7 +13,6 @@ use super::writing::{RECOVERY_INTERVAL_MS, Writing};
 use super::{change, connect, payload};
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::layout::control::{SEEDS, STATE_IN_USE, STATE_MASK};
-use crate::memory::Memory;
 use crate::os::{Mapping, MemoryOf};
 use crate::registry::TRIES;
 use crate::segment::{Segment, SlotsOs};
@@ -115,7 +114,7 @@ impl<O: SlotsOs, E: Exclusion> SlotFace<O, E> {
         // Edges "shared" and "one kind of writer".
         // ORDERING: Relaxed; the fence: a release that does not see the flag is seen by whatever this face looks at later.
         segment.view().flags().fetch_or(SEEDS, Relaxed);
-        segment.view().memory().fence_full();
+        segment.view().fence_heavy(segment.os());
         no_safe_writer(&segment)?;
         let mut id = [0; 8];
         id.copy_from_slice(&segment.head().instance[..8]);

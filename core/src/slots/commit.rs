@@ -5,6 +5,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 use super::Protocol;
 use super::decide::{generation_of, is_free, owner_field, unowned};
 use super::reserve::Reserved;
+use super::view::SlotsView;
 use crate::index::WriterIndex;
 use crate::layout::control::SCARCE;
 use crate::layout::slots::EVICT;
@@ -62,27 +63,24 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         // ORDERING: Release, edge "ring"; pairs with take's Acquire of the tag.
         ring.tag(position).store(position, Release);
         let head = position.wrapping_add(1).wrapping_sub(view.geometry().ring_len);
-        if quiet {
-            // ORDERING: Release, edge "head"; pairs with the Acquire of a join and of take's sweep.
-            entry.head().store(head, Release);
-        } else {
-            // ORDERING: Release, edge "head"; then the full fence of edges "notify" and "scarce".
-            entry.head().store_fenced(head);
-            // ORDERING: Relaxed, all; the fence is the one of the edges "notify" and "scarce".
-            let waiting = view.reader_waiters().load(Relaxed) | view.writer_waiters().load(Relaxed) | view.change_waiters().load(Relaxed);
-            let is_scarce = view.flags().load(Relaxed) & SCARCE != 0;
-            if waiting != 0 || is_scarce && is_free(slot.unread().load(Relaxed), view.active().load(Relaxed)) {
+        // ORDERING: Release, edge "head"; pairs with the Acquire of a join and of take's sweep.
+        entry.head().store(head, Release);
+        if !quiet {
+            // Light fence, edges "notify" and "scarce".
+            view.fence_light();
+            if concerns_somebody(&view) {
                 self.tell_of_commit(index, audience);
             }
         }
         Ok(())
     }
 
-    /// Tells whoever waits of a commit, and marks the slot if nobody was there to read it, or everybody has. A full fence lies
-    /// between the commit and this call.
+    /// Tells whoever waits of a commit, and marks the slot if nobody was there to read it, or everybody has.
     #[cold]
     #[inline(never)]
     fn tell_of_commit(self, index: u32, audience: u32) {
+        // Full fence, edges "notify" and "scarce": before a bump; and of a commit and a release of its slot one sees the other.
+        self.view.memory().fence_full();
         self.wake_readers(audience);
         // A fast reader may have released the slot while it was still owned, or the audience may be empty: then no release will
         // tell the writers, so the commit does. Both words are loaded after the fence.
@@ -95,6 +93,30 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             }
             self.wake_writers();
         }
+        self.wake_change();
+    }
+
+    /// Tells whoever waits of a batch of commits that told nobody.
+    #[inline]
+    pub(crate) fn tell_of_batch(self) {
+        // Light fence, edges "notify" and "scarce": behind all the commits.
+        self.view.fence_light();
+        if concerns_somebody(self.view) {
+            self.tell_all_of_batch();
+        }
+    }
+
+    #[cold]
+    fn tell_all_of_batch(self) {
+        // Full fence, edges "notify" and "scarce": as in `tell_of_commit`.
+        self.view.memory().fence_full();
+        self.wake_readers(u32::MAX);
+        if self.is_scarce() {
+            // Slots became scarce in the midst of the batch: its first commits did not look.
+            self.mark_all_free();
+        }
+        // A slot whose audience was empty, or done already, is free.
+        self.wake_writers();
         self.wake_change();
     }
 
@@ -117,4 +139,12 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.freed(writer, &slot);
         Ok(())
     }
+}
+
+/// Whether a commit is to be told to anybody: one who waits, or the free map. A light fence lies between the commit and this look.
+#[inline(always)]
+fn concerns_somebody<M: MemoryCas>(view: &SlotsView<M>) -> bool {
+    // ORDERING: Relaxed, all; the fence. The four words are on one line.
+    let waiting = view.reader_waiters().load(Relaxed) | view.writer_waiters().load(Relaxed) | view.change_waiters().load(Relaxed);
+    waiting | view.flags().load(Relaxed) & SCARCE != 0
 }

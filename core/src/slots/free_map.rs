@@ -34,8 +34,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     pub(crate) fn become_scarce(self) {
         // ORDERING: Relaxed; the fence is what orders it before the sweep.
         let before = self.view.flags().fetch_or(SCARCE, Relaxed);
-        // Full fence, edge "scarce".
-        self.view.memory().fence_full();
+        // Heavy fence, edge "scarce". Refused: a release may miss the flag, and its mark comes with a later sweep; the map holds hints.
+        self.view.fence_heavy(self.os);
         // Set already: whoever set it swept, or is sweeping.
         if before & SCARCE == 0 {
             self.mark_all_free();

@@ -21,7 +21,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         for writer in (0..self.view.geometry().writers).filter_map(WriterIndex::new) {
             if let Some(entry) = self.view.writer_entry(writer) {
                 let (cursor, burnt) = self.start(&entry);
-                follow(writer, Follow::new(cursor, burnt));
+                follow(writer, Follow::new(self.view.ring_place(writer), cursor, burnt));
             }
         }
         self.sweep_bit(reader);

@@ -20,6 +20,9 @@ use crate::memory::MemoryCas;
 use crate::os::{Os, Woken};
 use crate::region::Word;
 
+/// How long a wait lasts whose heavy fence the system refused.
+pub(crate) const UNCOVERED_SLICE: Duration = Duration::from_millis(1);
+
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Wakes the waiting readers among `mask`. The caller has made a full fence since its change.
     #[inline]
@@ -74,6 +77,7 @@ pub(crate) struct Wait<'s, M: MemoryCas, O: Os> {
     generation: Word<'s, M>,
     bit: u32,
     seen: u32,
+    covered: bool,
 }
 
 impl<'s, M: MemoryCas, O: Os> Wait<'s, M, O> {
@@ -84,13 +88,15 @@ impl<'s, M: MemoryCas, O: Os> Wait<'s, M, O> {
         let seen = generation.load(Relaxed);
         // ORDERING: Relaxed; the fence orders it before the caller's look.
         waiters.fetch_or(bit, Relaxed);
-        // Full fence, edge "notify": the bit is visible before the condition is looked at, and a change whose bump was seen is, too.
-        protocol.view.memory().fence_full();
-        Self { protocol, waiters, generation, bit, seen }
+        // Heavy fence, edge "notify": the bit is visible before the condition is looked at, and a change whose bump was seen is, too.
+        let covered = protocol.view.fence_heavy(protocol.os);
+        Self { protocol, waiters, generation, bit, seen, covered }
     }
 
-    /// Sleeps until a notifier bumps the generation, at most `slice`.
+    /// Sleeps until a notifier bumps the generation, at most `slice`. Where the heavy fence was refused a notifier may have missed the
+    /// bit: then for a moment only.
     pub(crate) fn sleep(self, slice: Duration) -> Woken {
+        let slice = if self.covered { slice } else { slice.min(UNCOVERED_SLICE) };
         self.protocol.os.wait(self.generation.futex(), self.seen, self.bit, slice)
     }
 }

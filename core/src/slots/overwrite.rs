@@ -3,7 +3,7 @@
 //! Pin and EVICT share one word, so that of a reader's pin and a writer's eviction one comes first, and no fence between a store
 //! and a load is needed.
 
-use portable_atomic::Ordering::{Acquire, Relaxed};
+use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::Protocol;
 use super::decide::{claimed, owner_field, owner_of};
@@ -75,10 +75,14 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Lets go of a pinned slot.
     #[inline]
     pub(super) fn unpin(self, reader: ReaderIndex, slot: &Slot<'_, M>) {
-        // ORDERING: Release, edge "release"; pairs with the Acquire of the next eviction. Then the full fence of edge "notify".
-        slot.pins().and_fenced(!reader.bit());
+        // ORDERING: Release, edge "release"; pairs with the Acquire of the next eviction.
+        slot.pins().fetch_and(!reader.bit(), Release);
+        // Light fence, edge "notify".
+        self.view.fence_light();
         // ORDERING: Relaxed; the fence.
         if (self.view.writer_waiters().load(Relaxed) | self.view.change_waiters().load(Relaxed)) != 0 {
+            // Full fence, edge "notify": before the bump.
+            self.view.memory().fence_full();
             self.wake_writers();
             self.wake_change();
         }

@@ -18,9 +18,16 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             return self.unpin_at(reader, index);
         }
         let Some(slot) = view.slot(index) else { return };
-        // ORDERING: Release, edge "release"; pairs with the Acquire of the claim's second look: my use of the payload is over.
-        // Then the full fence of edges "notify" and "scarce".
-        slot.unread().and_fenced(!reader.bit());
+        if view.geometry().readers == 1 {
+            // Nobody else's bit counts, and no writer stores to the word before mine is cleared: what the exchange below would come to.
+            // ORDERING: Relaxed, then Release, edge "release"; as below.
+            slot.unread().store(slot.unread().load(Relaxed) & !reader.bit(), Release);
+        } else {
+            // ORDERING: Release, edge "release"; pairs with the Acquire of the claim's second look: my use of the payload is over.
+            slot.unread().fetch_and(!reader.bit(), Release);
+        }
+        // Light fence, edges "notify" and "scarce".
+        view.fence_light();
         // ORDERING: Relaxed, all; the fence. The three words are on one line.
         let concerned = view.writer_waiters().load(Relaxed) | view.change_waiters().load(Relaxed) | view.flags().load(Relaxed);
         if concerned != 0 {
@@ -32,7 +39,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     #[inline(never)]
     fn tell_of_release(self, reader: ReaderIndex, index: u32) {
         let Some(slot) = self.view.slot(index) else { return };
-        // ORDERING: Relaxed; the fence in `release`.
+        // Full fence, edges "notify", "scarce" and "mark": before a bump or a look at a mark; and of a release and the commit of its slot
+        // one sees the other.
+        self.view.memory().fence_full();
+        // ORDERING: Relaxed; the fence.
         let flags = self.view.flags().load(Relaxed);
         if flags & SEEDS != 0
             && let Some(entry) = self.view.reader_entry(reader)

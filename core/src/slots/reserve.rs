@@ -71,6 +71,32 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         Reserved::new(index, mine)
     }
 
+    /// As [`claim`](Self::claim), by the only writer that there can be: nobody else claims, so that one look is enough, and a store.
+    #[inline(always)]
+    pub(crate) fn claim_alone(self, writer: WriterIndex, index: u32) -> Option<Reserved> {
+        let view = self.view.local();
+        let slot = view.slot(index)?;
+        // ORDERING: Acquire, edge "unown"; pairs with the Release of whoever gave the slot up: a former holder of the entry, or its recoverer.
+        let state = slot.state().load(Acquire);
+        if owner_of(state) != 0 {
+            return None;
+        }
+        // ORDERING: Acquire, edge "release"; pairs with every reader's Release of its bit: their use of the payload is over.
+        let owed = slot.unread().load(Acquire);
+        if owed != 0 {
+            // ORDERING: Acquire, edge "leave"; pairs with the Release of `active` by a reader that left, or its recoverer.
+            if !is_free(owed, view.active().load(Acquire)) {
+                return None;
+            }
+            // ORDERING: Relaxed; the next Release of `unread` or `state` carries it, readers that see 0 take nothing.
+            slot.unread().store(0, Relaxed);
+        }
+        let mine = claimed(state, writer.get());
+        // ORDERING: Relaxed; the commit's Releases carry it. A death before it leaves the slot free, as it is.
+        slot.state().store(mine, Relaxed);
+        Reserved::new(index, mine)
+    }
+
     /// Undoes a claim whose second look found the slot owed: the very state word as before, and everybody who may have been
     /// misled by the transient owner is told.
     #[cold]

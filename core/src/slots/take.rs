@@ -18,7 +18,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed};
 use super::Protocol;
 use super::decide::{RingSays, in_range, owner_field, ring_says, sweep_end};
 use super::parts::Slot;
-use super::view::SlotsView;
+use super::view::{RingPlace, SlotsView};
 use crate::index::{ReaderIndex, WriterIndex};
 use crate::memory::MemoryCas;
 use crate::os::Os;
@@ -32,6 +32,8 @@ const GUARD: u32 = 1 << 31;
 pub(crate) struct Follow {
     /// The next position to take.
     pub(crate) cursor: Cell<u32>,
+    /// The writer's ring.
+    ring: RingPlace,
     /// The slot it is expected in.
     predicted: Cell<u32>,
     /// The slots of the last sample, and of the one before.
@@ -49,9 +51,10 @@ pub(crate) struct Follow {
 }
 
 impl Follow {
-    /// Starts at `cursor`, where the writer index has seen `burnt` positions burnt.
-    pub(crate) fn new(cursor: u32, burnt: u32) -> Self {
+    /// Starts at `cursor` of the writer with this ring, which has seen `burnt` positions burnt.
+    pub(crate) fn new(ring: RingPlace, cursor: u32, burnt: u32) -> Self {
         Self {
+            ring,
             cursor: Cell::new(cursor),
             predicted: Cell::new(0),
             last: Cell::new(u32::MAX),
@@ -102,17 +105,20 @@ pub(crate) enum Took {
 }
 
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
+    /// Whether the slot where the next sample is expected seems to have it: the fastest thing to poll.
+    #[inline(always)]
+    pub(crate) fn seems_there(self, follow: &Follow) -> bool {
+        // ORDERING: Relaxed; a hint, `hold` decides.
+        self.view.slot(follow.predicted.get()).is_some_and(|slot| slot.sequence().load(Relaxed) == follow.cursor.get())
+    }
+
     /// Takes the next sample of `writer` from the slot it is expected in: one look, everything inlined.
     #[inline(always)]
     pub(crate) fn take_predicted(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow) -> Option<(Found, u32)> {
         let cursor = follow.cursor.get();
         let view = self.view.local();
         let slot = view.slot(follow.predicted.get())?;
-        // ORDERING: Relaxed, both; a hint, and the fastest thing to poll. `hold` decides.
-        if slot.sequence().load(Relaxed) != cursor
-            || slot.writer().load(Relaxed) != owner_field(writer.get())
-            || cursor.wrapping_sub(follow.guard.get()) >= GUARD
-        {
+        if cursor.wrapping_sub(follow.guard.get()) >= GUARD {
             return None;
         }
         let found = self.hold(&view, reader, &slot, writer.get(), cursor)?;
@@ -120,15 +126,14 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         Some((found, cursor))
     }
 
-    /// Whether `writer` certainly has not committed the position at the cursor yet. (Where overwriting is allowed the ring alone
-    /// cannot tell.)
+    /// Whether the writer that `follow` follows certainly has not committed the position at the cursor yet. (Where overwriting is
+    /// allowed the ring alone cannot tell.)
     #[inline(always)]
-    pub(crate) fn is_nothing_there(self, writer: WriterIndex, follow: &Follow) -> bool {
-        let view = self.view.local();
+    pub(crate) fn is_nothing_there(self, follow: &Follow) -> bool {
         let cursor = follow.cursor.get();
         // ORDERING: Relaxed; nothing is read on account of it: unless it says "nothing", `take_by_ring` loads the tag again.
         let says_nothing = |tag: Word<'_, M>| ring_says(tag.load(Relaxed), cursor) == RingSays::Nothing;
-        !view.geometry().overwrite && view.ring(writer).is_some_and(|ring| says_nothing(ring.tag(cursor)))
+        self.view.tag_in(follow.ring, cursor).is_some_and(says_nothing)
     }
 
     /// Takes the next sample of `writer`, wherever it is.

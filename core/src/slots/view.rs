@@ -11,7 +11,7 @@ use crate::layout::slots::{SlotsGeometry, SlotsShape};
 use crate::layout::head;
 use crate::layout::LINE;
 use crate::memory::Memory;
-use crate::os::Lock;
+use crate::os::{Lock, Os};
 use crate::region::Word;
 
 /// A memory together with the geometry that was checked against it.
@@ -19,6 +19,39 @@ use crate::region::Word;
 pub struct SlotsView<M> {
     memory: M,
     geometry: SlotsGeometry,
+    fences: Fences,
+}
+
+/// Where a ring is: computed once by a view, to be given back to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RingPlace {
+    at: usize,
+    mask: usize,
+}
+
+impl RingPlace {
+    /// Of no view.
+    pub(crate) const NOWHERE: Self = Self { at: usize::MAX, mask: 0 };
+}
+
+/// How the segment's parties make the fences of the edges "notify" and "scarce".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fences {
+    /// Who waits makes a heavy fence: some of those who commit and release make light ones.
+    pub(crate) asymmetric: bool,
+    /// This process makes light ones.
+    pub(crate) light: bool,
+}
+
+impl Fences {
+    /// Full fences on both sides.
+    pub(crate) const FULL: Self = Self { asymmetric: false, light: false };
+
+    /// Those of a segment with these head flags, for a process of `os`.
+    pub(crate) fn of<O: Os>(flags: u32, os: &O) -> Self {
+        let asymmetric = flags & head::FLAG_ASYMMETRIC != 0;
+        Self { asymmetric, light: asymmetric && os.enroll() }
+    }
 }
 
 impl<M: Memory> SlotsView<M> {
@@ -55,14 +88,38 @@ impl<M: Memory> SlotsView<M> {
         if memory.len() < geometry.total_len {
             return Err(HeadError::TooShort { len: memory.len() as u64, needed: geometry.total_len as u64 });
         }
-        Ok(Self { memory, geometry })
+        Ok(Self { memory, geometry, fences: Fences::FULL })
+    }
+
+    /// With these fences in place of full ones.
+    pub(crate) fn with_fences(self, fences: Fences) -> Self {
+        Self { fences, ..self }
+    }
+
+    /// The fence between a change and the look at who waits for it, edges "notify" and "scarce": light where those who wait make a heavy one.
+    #[inline(always)]
+    #[cfg_attr(loom, track_caller)]
+    pub(crate) fn fence_light(&self) {
+        if self.fences.light {
+            self.memory.fence_light();
+        } else {
+            self.memory.fence_full();
+        }
+    }
+
+    /// The fence between a waiter's bit (or a flag) and the look at what it waits for. False if others' light fences are not covered:
+    /// the system refused.
+    #[cfg_attr(loom, track_caller)]
+    pub(crate) fn fence_heavy<O: Os>(&self, os: &O) -> bool {
+        self.memory.fence_full();
+        !self.fences.asymmetric || os.fence_all()
     }
 
     /// A copy for the length of one step of the data path. A reference's fields are loaded anew after every atomic access; a
     /// copy's stay in registers, as long as no reference to it leaves the inlined code: what is outlined gets an index instead.
     #[inline(always)]
     pub(crate) fn local(&self) -> Self {
-        Self { memory: self.memory.clone(), geometry: self.geometry }
+        Self { memory: self.memory.clone(), geometry: self.geometry, fences: self.fences }
     }
 
     /// The memory.
@@ -240,6 +297,21 @@ impl<M: Memory> SlotsView<M> {
             index,
             base: self.geometry.slots_at + index as usize * self.geometry.stride as usize,
         })
+    }
+
+    /// Where the ring of writer `index` is, for polling; nowhere, if the segment has fewer writers, or allows overwriting.
+    pub(crate) fn ring_place(&self, index: WriterIndex) -> RingPlace {
+        // Where overwriting is allowed the ring alone cannot tell that a position was not committed.
+        let ring = if self.geometry.overwrite { None } else { self.ring(index) };
+        ring.map_or(RingPlace::NOWHERE, |ring| RingPlace { at: ring.base, mask: self.geometry.ring_len as usize - 1 })
+    }
+
+    /// The tag of the entry of `position` in a ring; `None` if this view has no such ring.
+    #[inline(always)]
+    pub(crate) fn tag_in(&self, ring: RingPlace, position: u32) -> Option<Word<'_, M>> {
+        // The rings are before the slots; a multiple of 8 from a multiple of 64.
+        let at = ring.at + (position as usize & ring.mask) * 8;
+        (at < self.geometry.slots_at).then(|| self.word(at))
     }
 
     /// All slots in order.

@@ -52,7 +52,14 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
             Way::Hottest if !self.position.get().is_multiple_of(SCARCE_PROBE) => self.recent(1),
             Way::Hottest | Way::Overwrite => return None,
         };
-        self.protocol().claim(self.claimed.index, slot, 0)
+        self.claim(slot)
+    }
+
+    /// Claims this very slot, if it is free.
+    #[inline(always)]
+    fn claim(&self, slot: u32) -> Option<Reserved> {
+        let protocol = self.protocol();
+        if self.handle.geometry().writers == 1 { protocol.claim_alone(self.claimed.index, slot) } else { protocol.claim(self.claimed.index, slot, 0) }
     }
 
     /// Claims a slot by whatever way is left: further ring order, the hottest first, the free map, or overwriting.
@@ -108,12 +115,12 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
 
     /// Tries the next slot in ring order.
     fn probe(&self) -> Option<Reserved> {
-        self.protocol().claim(self.claimed.index, self.step(), 0)
+        self.claim(self.step())
     }
 
     /// Tries the slots this writer committed last, the last but one first: the last is most likely still being read.
     fn reserve_recent(&self) -> Option<Reserved> {
-        [1, 2, 3, 0].into_iter().find_map(|back| self.protocol().claim(self.claimed.index, self.recent(back), 0))
+        [1, 2, 3, 0].into_iter().find_map(|back| self.claim(self.recent(back)))
     }
 
     /// Slots are scarce: the hottest, then what the map shows; now and then one in ring order, to see whether they still are.
@@ -150,7 +157,7 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         let protocol = self.protocol();
         for _ in 0..protocol.view.geometry().slots {
             let slot = protocol.pop_marked()?;
-            let got = protocol.claim(self.claimed.index, slot, 0);
+            let got = self.claim(slot);
             if got.is_some() {
                 return got;
             }
@@ -164,7 +171,7 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         if self.handle.geometry().overwrite {
             return None;
         }
-        (0..self.handle.geometry().slots).find_map(|slot| self.protocol().claim(self.claimed.index, slot, 0))
+        (0..self.handle.geometry().slots).find_map(|slot| self.claim(slot))
     }
 
     /// Takes the oldest sample in ring order away that nobody is inside of.

@@ -97,10 +97,6 @@ unsafe impl MemoryCas for HookMem {
         event("and", at);
         unsafe { self.0.fetch_and(at, v, o) }
     }
-    unsafe fn and_fenced(&self, at: usize, v: u32) {
-        event("and", at);
-        unsafe { self.0.and_fenced(at, v) }
-    }
 }
 #[derive(Clone, Copy, Debug)]
 pub struct HookMap(pub Region<'static>);

@@ -358,12 +358,6 @@ unsafe impl MemoryCas for HostileMemory {
         // SAFETY: checked by `touch`.
         unsafe { self.0.raw.fetch_and(at, bits, order) }
     }
-    unsafe fn and_fenced(&self, at: usize, bits: u32) {
-        self.0.store_allowed();
-        self.0.touch(at, 4);
-        // SAFETY: checked by `touch`.
-        unsafe { self.0.raw.and_fenced(at, bits) }
-    }
 }
 
 /// A mapping of the world.
@@ -489,6 +483,15 @@ unsafe impl Os for HostileOs {
 
     fn process(&self) -> Process {
         Process { pid: 7, start_time: 9, pid_namespace: 11 }
+    }
+
+    fn enroll(&self) -> bool {
+        true
+    }
+
+    fn fence_all(&self) -> bool {
+        self.0.slept(Duration::ZERO);
+        true
     }
 }
 
