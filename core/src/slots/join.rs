@@ -28,6 +28,12 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         // ORDERING: AcqRel, edge "join"; pairs with the Acquire of `active` at commit. Carries the sweep. (That the Acquire half is
         // needed cannot be shown by loom, which has no load buffering: kept by argument.)
         self.view.active().fetch_or(reader.bit(), AcqRel);
+        // Full fence, edge "again": a commit that counted the index's former holder may have come between the sweep and the bit, and its slot
+        // may be claimed again by who did not see the bit. Then its commit is seen here: what it is owed is not taken.
+        self.view.memory().fence_full();
+        if self.sweep_bit(reader) {
+            self.tell_of_freed_slots();
+        }
     }
 
     /// Where a join begins to follow the writer of `entry`, and how many positions before that were burnt.
@@ -54,15 +60,18 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         start
     }
 
-    /// Clears the reader's bit in every slot: what was owed to a former holder of the index.
-    pub(crate) fn sweep_bit(self, reader: ReaderIndex) {
+    /// Clears the reader's bit in every slot: what was owed to a former holder of the index. True if it was set somewhere.
+    pub(crate) fn sweep_bit(self, reader: ReaderIndex) -> bool {
+        let mut found = false;
         for slot in self.view.slots() {
             // ORDERING: Relaxed; a bit that is set later is set by a commit that saw the index active.
             if slot.unread().load(Relaxed) & reader.bit() != 0 {
                 // ORDERING: Release, edge "release"; the former holder's use is over (its lock is ours), pairs with the claim's Acquire.
                 slot.unread().fetch_and(!reader.bit(), Release);
+                found = true;
             }
         }
+        found
     }
 
     /// Clears the reader's pins in every slot (overwriting segments).

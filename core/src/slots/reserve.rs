@@ -60,6 +60,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         // ORDERING: Acquire, edge "release"; pairs with every reader's Release of its bit: their use of the payload is over.
         let owed = slot.unread().load(Acquire);
         if owed != 0 {
+            // Full fence, edge "again": whoever becomes active and is not seen below sees this slot's publication, and does not take it.
+            view.memory().fence_full();
             // ORDERING: Acquire, edge "leave"; pairs with the Release of `active` by a reader that left, or its recoverer.
             if !is_free(owed, view.active().load(Acquire) | extra) {
                 self.put_back(writer, index, state);
@@ -84,6 +86,8 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         // ORDERING: Acquire, edge "release"; pairs with every reader's Release of its bit: their use of the payload is over.
         let owed = slot.unread().load(Acquire);
         if owed != 0 {
+            // Full fence, edge "again": whoever becomes active and is not seen below sees this slot's publication, and does not take it.
+            view.memory().fence_full();
             // ORDERING: Acquire, edge "leave"; pairs with the Release of `active` by a reader that left, or its recoverer.
             if !is_free(owed, view.active().load(Acquire)) {
                 return None;
