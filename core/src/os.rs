@@ -117,7 +117,7 @@ pub type MemoryOf<O> = <<O as Os>::Mapping as Mapping>::Memory;
 /// 7. A wait returns at the latest when `timeout` is over, whatever signals and spurious wake-ups come; zero does not sleep.
 /// 8. `now` never goes back and goes on while processes sleep.
 /// 13. Where `fence_all` answers true, every thread of every process of which an `enroll` has answered true before has made a full
-///     (sequentially consistent) fence between the call and its return, and so has the caller.
+///     (sequentially consistent) fence between the call and its return, and so has the caller after that.
 ///
 /// # Safety
 ///
@@ -189,6 +189,7 @@ pub unsafe trait Os: Clone {
 
     /// The heavy half of an asymmetric fence: a full fence in every thread of every process that [`enroll`](Self::enroll)ed, at some
     /// moment between this call and its return (clause 13). False if it was not made.
+    #[cfg_attr(loom, track_caller)]
     fn fence_all(&self) -> bool {
         false
     }

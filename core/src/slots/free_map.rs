@@ -5,7 +5,9 @@
 //! frees a slot marks it. The bits are hints: a claim decides. A mark can be lost only when its maker dies between two levels; the
 //! sweep of its recovery, or of a writer that keeps failing, brings it back. No writer parks on a hint: it looks at every slot first.
 //!
-//! Edge "scarce": setter: flag, full fence, sweep. Releaser: its change, full fence, look at the flag. One of the two sees the other.
+//! Edge "scarce": setter: flag, heavy fence, sweep. Releaser: its change, light fence, look at the flag. One of the two sees the other.
+//! Who saw the flag makes a full fence before it looks at the slot: of a commit and the release of the same slot one sees the other, or
+//! the setter, whose heavy fence ends with a full one of its own, sees both.
 //! Edge "mark": marker: bit, full fence, look at the level above. Popper: clears the bit above, full fence, looks at the word below
 //! again. One of the two sees the other.
 

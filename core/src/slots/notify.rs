@@ -1,8 +1,8 @@
 //! Who is told of what, and when nobody is: no waiter, no system call.
 //!
-//! A waiter sets its bit, makes a full fence, looks at its condition again and sleeps on a generation it loaded before all that.
-//! A notifier changes something, makes a full fence, looks at the waiters, bumps the generation and wakes. One of the two fences
-//! comes first, so either the waiter sees the change or the notifier sees the bit; and if the bump comes between the waiter's look
+//! A waiter sets its bit, makes a heavy fence, looks at its condition again and sleeps on a generation it loaded before all that.
+//! A notifier changes something, makes a fence (a light one where it is a commit or a release), looks at the waiters, bumps the generation
+//! and wakes. One of the two fences comes first, so either the waiter sees the change or the notifier sees the bit; and if the bump comes between the waiter's look
 //! and its sleep, the sleep does not begin. Bits are cleared by their owners (or their recoverers) only.
 //!
 //! | told | when | how |

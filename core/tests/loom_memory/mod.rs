@@ -114,8 +114,8 @@ impl LoomMemory {
     }
 }
 
-// SAFETY: 1. and 3. one modelled atomic access a word, of the ordering asked for unless `site` weakens it on purpose. 2. the default
-// `store_fenced`, and loom's SeqCst fence. 4. pointers into boxes that live as long as the memory.
+// SAFETY: 1. and 3. one modelled atomic access a word, of the ordering asked for unless `site` weakens it on purpose. 2. loom's SeqCst
+// fence; light fences are the platform's affair. 4. pointers into boxes that live as long as the memory.
 unsafe impl Memory for LoomMemory {
     fn len(&self) -> usize {
         self.shared.words.len() * 4
@@ -175,7 +175,7 @@ unsafe impl Memory for LoomMemory {
     }
 }
 
-// SAFETY: each is one modelled read-modify-write; `and_fenced` is the default one.
+// SAFETY: each is one modelled read-modify-write.
 unsafe impl MemoryCas for LoomMemory {
     unsafe fn compare_exchange(&self, at: usize, current: u32, new: u32, success: Ordering, failure: Ordering) -> Result<u32, u32> {
         let (success, failure) = site::orders(Location::caller(), success, failure);

@@ -111,13 +111,15 @@ impl Kind {
 pub enum Op {
     Load,
     Store,
-    StoreFenced,
     Cas,
     Add,
     Or,
     And,
-    AndFenced,
     FullFence,
+    /// Of who commits or releases.
+    LightFence,
+    /// The platform's heavy fence, of who waits: [`Effect::Relaxed`] leaves its last step out, the caller's own full fence.
+    FenceAll,
     /// A fence of Acquire or Release kind.
     Fence,
     /// A wake by the platform.
@@ -129,11 +131,11 @@ pub enum Op {
 /// What becomes of it.
 #[derive(Clone, Copy)]
 pub enum Effect {
-    /// It is Relaxed; what is fenced keeps its fence.
+    /// It is Relaxed.
     Relaxed,
-    /// It is Release, without the fence (a fence alone: left out).
+    /// The fence is left out.
     NoFence,
-    /// It does not happen; what is fenced keeps its fence.
+    /// It does not happen.
     Left,
     /// The load answers this.
     Answers(u32),

@@ -1,12 +1,13 @@
 //! A process on the world: its memory, which can be weakened, die, or be late. Its platform is in [`platform`](crate::platform).
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed as Plainly};
 
 use seqslot_core::layout::slots::SlotsGeometry;
 use seqslot_core::{AtomicU32, Memory, MemoryCas, Ordering};
 
-use crate::loom_memory::LoomMemory;
+use crate::loom_memory::{LoomMemory, site};
 use crate::mutation::{Effect, Kind, Op, effect};
 use crate::world::Shared;
 
@@ -134,6 +135,28 @@ impl Party {
         self.shared.memory.fence_full();
     }
 
+    /// The heavy half of an asymmetric fence, in every other process (see [`Light`]).
+    #[track_caller]
+    pub(crate) fn fence_others(&self) {
+        if self.is_dead() || !site::is_fenced(Location::caller()) {
+            return;
+        }
+        let found = effect(self.name, Kind::None, Op::FenceAll, Ordering::SeqCst);
+        if matches!(found, Some(Effect::NoFence)) {
+            return;
+        }
+        let others = (0..self.shared.parties()).filter(|&number| number != self.number);
+        let pass = |number: usize| self.shared.lights[number].pass();
+        if self.shared.plan.is_fencing_the_last_first() {
+            others.rev().for_each(pass)
+        } else {
+            others.for_each(pass)
+        }
+        if !matches!(found, Some(Effect::Relaxed)) {
+            self.full_fence();
+        }
+    }
+
     /// Of the accesses to a word loom remembers the last, and forgets over it that another thread's load came before: so the loads
     /// of each party have a point of their own, where others' stores meet them.
     fn meet(&self, at: usize, op: Op) {
@@ -246,19 +269,6 @@ unsafe impl Memory for Party {
         }
     }
 
-    unsafe fn store_fenced(&self, at: usize, value: u32) {
-        self.meet(at, Op::Store);
-        let found = self.effect(at, Op::StoreFenced, Ordering::Release);
-        let order = if matches!(found, Some(Effect::Relaxed)) { Ordering::Relaxed } else { Ordering::Release };
-        if !matches!(found, Some(Effect::Left)) && self.is_alive_for(at) {
-            // SAFETY: the caller's duties.
-            unsafe { self.shared.memory.store(at, value, order) }
-        }
-        if !matches!(found, Some(Effect::NoFence)) {
-            self.full_fence();
-        }
-    }
-
     fn fence(&self, order: Ordering) {
         if !self.is_dead() && !matches!(effect(self.name, Kind::None, Op::Fence, order), Some(Effect::NoFence)) {
             self.shared.memory.fence(order);
@@ -268,6 +278,15 @@ unsafe impl Memory for Party {
     fn fence_full(&self) {
         if !matches!(effect(self.name, Kind::None, Op::FullFence, Ordering::SeqCst), Some(Effect::NoFence)) {
             self.full_fence();
+        }
+    }
+
+    fn fence_light(&self) {
+        if !self.is_dead()
+            && site::is_fenced(Location::caller())
+            && !matches!(effect(self.name, Kind::None, Op::LightFence, Ordering::SeqCst), Some(Effect::NoFence))
+        {
+            self.shared.lights[self.number].pass();
         }
     }
 
@@ -341,12 +360,5 @@ unsafe impl MemoryCas for Party {
 
     unsafe fn fetch_and(&self, at: usize, bits: u32, order: Ordering) -> u32 {
         self.rmw(at, Op::And, order, Change::And(bits))
-    }
-
-    unsafe fn and_fenced(&self, at: usize, bits: u32) {
-        self.rmw(at, Op::AndFenced, Ordering::Release, Change::And(bits));
-        if !matches!(effect(self.name, self.kind(at), Op::AndFenced, Ordering::Release), Some(Effect::NoFence)) {
-            self.full_fence();
-        }
     }
 }

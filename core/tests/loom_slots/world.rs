@@ -44,6 +44,7 @@ pub struct Plan {
     plain: Vec<usize>,
     watched: Vec<Kind>,
     exchanged: Vec<Kind>,
+    is_fencing_the_last_first: bool,
 }
 
 impl Plan {
@@ -78,6 +79,20 @@ impl Plan {
         Self { exchanged: kinds.to_vec(), ..self }
     }
 
+    /// In this segment whoever commits or releases makes full fences, as where the platform has no heavy ones.
+    pub fn with_full_fences(self) -> Self {
+        Self { config: self.config.full_fences(), ..self }
+    }
+
+    /// A heavy fence comes to the party that was made last first, if so: a model with several parties that make light ones tries both.
+    pub fn fencing_the_last_first(self, last_first: bool) -> Self {
+        Self { is_fencing_the_last_first: last_first, ..self }
+    }
+
+    pub fn is_fencing_the_last_first(&self) -> bool {
+        self.is_fencing_the_last_first
+    }
+
     pub fn is_exchanged(&self, at: usize) -> bool {
         self.exchanged.contains(&self.kind(at))
     }
@@ -106,7 +121,7 @@ impl Plan {
         if sort == Sort::Faces {
             modelled.extend((0..geometry.total_len).step_by(4).filter(|&at| kinds[at / 4] == Kind::Payload));
         }
-        Self { config, geometry, kinds, modelled, plain, watched: Vec::new(), exchanged: Vec::new() }
+        Self { config, geometry, kinds, modelled, plain, watched: Vec::new(), exchanged: Vec::new(), is_fencing_the_last_first: false }
     }
 
     fn has_lock(&self, number: u8) -> bool {
@@ -161,6 +176,7 @@ impl Plan {
             plan: self.clone(),
             memory: builder.build(),
             fences: Point::new(),
+            lights: (0..PARTIES).map(|_| Light::new()).collect(),
             watched: watched.map(|&at| (at, (0..PARTIES).map(|_| Point::new()).collect())).collect(),
             parties: AtomicUsize::new(0),
             sleepers: Mutex::new(Vec::new()),
@@ -184,6 +200,30 @@ impl Point {
     }
 }
 
+/// Where the light fences of one party meet the heavy ones of the others.
+///
+/// A heavy fence (`Os::fence_all`) comes to every other party at a moment of that party's own, and is a full fence there. Of that moment
+/// and each light fence of the party one comes first; that is all that a light fence is for, and all that the model grants: where the
+/// moment falls between two light fences nothing is said about the accesses there, because nothing keeps a compiler from moving them
+/// across. (The kernel's interrupt orders them as well, as far as the processor is concerned; who relied on that would be told here
+/// that he may not.) So the moment and the light fence are one read-modify-write each, of one word for each party: whichever comes later
+/// sees what came before the other. Nobody else touches the word, so that a light fence orders nothing against any other fence, light or
+/// full, and where nobody makes a heavy one it is nothing at all.
+///
+/// The moments are in the order of the parties, or the other way round: see [`Plan::fencing_the_last_first`].
+pub struct Light(AtomicU32);
+
+impl Light {
+    fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    pub fn pass(&self) {
+        // ORDERING: AcqRel; of a heavy and a light fence the later one sees what came before the earlier one.
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// Somebody asleep on a word.
 pub struct Sleeper {
     pub at: usize,
@@ -197,6 +237,8 @@ pub struct Shared {
     pub memory: LoomMemory,
     /// Where full fences meet.
     pub fences: Point,
+    /// Where the light fences of each party meet others' heavy ones.
+    pub lights: Vec<Light>,
     /// Where others' stores meet each party's loads, for the words that are watched.
     pub watched: HashMap<usize, Vec<Point>>,
     parties: AtomicUsize,

@@ -8,8 +8,6 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 /// Orderings that a site has.
 const ORDERINGS: [&str; 4] = ["Acquire", "Release", "AcqRel", "SeqCst"];
-/// Operations that mean an ordering and a fence without saying so.
-const FENCED: [&str; 2] = ["store_fenced", "and_fenced"];
 
 /// One operation with something to weaken.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,7 +152,6 @@ impl Finder<'_> {
         }
         let orders = orderings(arguments);
         let name_text = name.to_string();
-        let fenced = FENCED.contains(&name_text.as_str());
         let variants = match name_text.as_str() {
             "load" | "store" | "swap" | "fetch_add" | "fetch_sub" | "fetch_or" | "fetch_and" | "fetch_xor" => weaker(orders.first()),
             "compare_exchange" | "compare_exchange_weak" => {
@@ -164,13 +161,12 @@ impl Finder<'_> {
                 }
                 variants
             }
-            "store_fenced" | "and_fenced" => vec!["relaxed", "no_fence"],
-            "fence" if !orders.is_empty() => vec!["no_fence"],
-            "fence_full" => vec!["no_fence"],
+            "fence" | "compiler_fence" if !orders.is_empty() => vec!["no_fence"],
+            "fence_full" | "fence_light" | "fence_heavy" => vec!["no_fence"],
             _ => return false,
         };
         if !variants.is_empty() {
-            let shown = if orders.is_empty() && !fenced { String::new() } else { orders.join(", ") };
+            let shown = orders.join(", ");
             let what = receiver(before).map_or_else(|| format!("{name}({shown})"), |of| format!("{of}.{name}({shown})"));
             let ordinal = self.ordinals.entry(function.to_string()).or_default();
             *ordinal += 1;
@@ -248,7 +244,8 @@ mod tests {
     #[test]
     fn every_kind_of_site_is_found_with_its_variants() {
         let text = "fn f(&self) { self.a().load(Acquire); b.store(load(x), Ordering::Release); c(1).fetch_or(1, AcqRel); \
-                    d.compare_exchange(1, 2, Acquire, Acquire); e.and_fenced(!1); m.fence_full(); m.fence(Release); z.load(Relaxed); }";
+                    d.compare_exchange(1, 2, Acquire, Acquire); e.fence_light(); m.fence_full(); m.fence(Release); \
+                    g.h().fence_heavy(self.os); portable_atomic::compiler_fence(Ordering::SeqCst); z.load(Relaxed); }";
         let expected = [
             "f.1 a.load(Acquire) relaxed",
             "f.2 b.store(Release) relaxed",
@@ -257,10 +254,11 @@ mod tests {
             "f.3 c.fetch_or(AcqRel) relaxed",
             "f.4 d.compare_exchange(Acquire, Acquire) relaxed",
             "f.4 d.compare_exchange(Acquire, Acquire) failure_relaxed",
-            "f.5 e.and_fenced() relaxed",
-            "f.5 e.and_fenced() no_fence",
+            "f.5 e.fence_light() no_fence",
             "f.6 m.fence_full() no_fence",
             "f.7 m.fence(Release) no_fence",
+            "f.8 h.fence_heavy() no_fence",
+            "f.9 compiler_fence(SeqCst) no_fence",
         ];
         assert_eq!(names(text), expected);
     }

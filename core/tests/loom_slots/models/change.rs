@@ -8,12 +8,12 @@ use loom::thread;
 use seqslot_core::Ordering::Relaxed as Plainly;
 use seqslot_core::{Reader, ReaderIndex, SlotBackend};
 
-use super::seeds::send as send_by;
+use super::seeds::{looks_free_for, send as send_by};
 use super::{Got, Size, check_faces, send, step};
 use crate::mutation::Effect::{Answers, Left, NoFence, Relaxed};
 use crate::mutation::Expect::{Caught, CaughtSoon, Survives};
 use crate::mutation::Kind::{self, ChangeGeneration, ChangeWaiters, Changes, Disconnected, EntryChanges, Head, Unread};
-use crate::mutation::Op::{Add, And, AndFenced, FullFence, Load, Or, StoreFenced, Wake};
+use crate::mutation::Op::{Add, And, FenceAll, FullFence, LightFence, Load, Or, Wake};
 use crate::mutation::{Effect, Expect, Mutation, Rule, rule};
 use crate::world::{Face, Plan};
 
@@ -31,8 +31,8 @@ const SUMMED: &[Rule] = &[rule(Head, Load, Relaxed).by("waiter"), rule(EntryChan
 const UNTOLD: &[Rule] = &[rule(ChangeWaiters, Load, Answers(0))];
 
 pub const MUTATIONS: &[Mutation] = &[
-    change(COMMIT, "waiter without its fence", &[without_fence("waiter")], CaughtSoon),
-    change(COMMIT, "commit without its fence", &[rule(Head, StoreFenced, NoFence)], CaughtSoon),
+    change(COMMIT, "waiter without its fence", &[without_fence("waiter"), rule(Kind::None, FenceAll, NoFence).by("waiter")], CaughtSoon),
+    change(COMMIT, "commit without its fence", &[rule(Kind::None, LightFence, NoFence)], CaughtSoon),
     change(COMMIT, "no bump", &[rule(ChangeGeneration, Add, Left)], CaughtSoon),
     change(COMMIT, "no wake", &[rule(ChangeGeneration, Wake, Left)], CaughtSoon),
     change(COMMIT, "summed Relaxed", SUMMED, CaughtSoon),
@@ -43,7 +43,9 @@ pub const MUTATIONS: &[Mutation] = &[
     change(RELEASE, "counter not moved", &[rule(EntryChanges, Add, Left).by("releaser")], CaughtSoon),
     change(RELEASE, "counter Relaxed", &[rule(EntryChanges, Add, Effect::Relaxed).by("releaser")], Survives(FENCED_BEFORE)),
     change(RELEASE, "release silent", UNTOLD, CaughtSoon),
-    change(MADE, "release without its fence", &[rule(Unread, AndFenced, NoFence)], CaughtSoon),
+    change(MADE, "release without its full fence", &[without_fence("releaser")], CaughtSoon),
+    change(FIRST, "release without its fence", &[rule(Kind::None, LightFence, NoFence)], CaughtSoon),
+    change(FIRST, "the face fences itself only", &[rule(Kind::None, FenceAll, NoFence)], CaughtSoon),
     change(MARK, "mark without its second fence", &[without_fence("marker")], CaughtSoon),
     change(MARK, "counter not moved", &[rule(EntryChanges, Add, Left).by("marker")], CaughtSoon),
     change(DISCARD, "discard without its fence", &[without_fence("writer")], CaughtSoon),
@@ -69,6 +71,7 @@ const TAKES: &str = "models::change::a_commit_to_a_registered_reader_ends_the_wa
 const MOVES: &str = "models::change::a_release_moves_the_generation";
 const RELEASE: &str = "models::change::a_release_ends_the_wait";
 const MADE: &str = "models::change::a_release_while_the_first_face_is_made";
+const FIRST: &str = "models::change::a_release_is_seen_or_told_while_the_first_face_is_made";
 const MARK: &str = "models::change::a_mark_ends_the_wait";
 const DISCARD: &str = "models::change::a_discard_ends_the_wait";
 const LEAVE: &str = "models::change::a_leave_ends_the_wait";
@@ -192,6 +195,26 @@ fn a_release_while_the_first_face_is_made() {
         });
         let waiter = world.face("waiter");
         wait_for_a_slot(&waiter, 0);
+        drop(releasing.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_release_is_seen_or_told_while_the_first_face_is_made() {
+    let plan = Arc::new(Plan::for_faces(1, 2, 1));
+    check_faces("a release is seen or told while the first face is made", 2, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.writer("writer");
+        let reader = world.reader("releaser");
+        send(&writer);
+        drop(writer);
+        let releasing = thread::spawn(move || {
+            assert_eq!(step(&reader, &mut Got::new()), Ok(true));
+            reader
+        });
+        let waiter = world.face("waiter");
+        // It does not reserve, which would fence: it looks who has read the sample.
+        wait_until(&waiter, || looks_free_for(&waiter, 1));
         drop(releasing.join().expect("no panic"));
     });
 }

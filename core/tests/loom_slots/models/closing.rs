@@ -9,17 +9,17 @@ use seqslot_core::{Reader, TakeError};
 use super::{Size, check, send, value};
 use crate::mutation::Effect::{Left, NoFence, Relaxed};
 use crate::mutation::Expect::CaughtSoon;
-use crate::mutation::Kind::{self, Closed, Died, Head, ReaderGeneration};
-use crate::mutation::Op::{Add, FullFence, Load, Or, StoreFenced, Wake};
+use crate::mutation::Kind::{self, Closed, Died, ReaderGeneration};
+use crate::mutation::Op::{Add, FenceAll, FullFence, LightFence, Load, Or, Wake};
 use crate::mutation::{Mutation, rule};
 use crate::world::{Attached, Plan};
 
 pub const MUTATIONS: &[Mutation] = &[
-    Mutation { model: SPINS, name: "commit without its fence", rules: &[rule(Head, StoreFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: SPINS, name: "commit without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: CaughtSoon },
     Mutation {
         model: SPINS,
         name: "waiter without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("reader")],
+        rules: &[rule(Kind::None, FullFence, NoFence).by("reader"), rule(Kind::None, FenceAll, NoFence).by("reader")],
         expect: CaughtSoon,
     },
     Mutation {
@@ -31,7 +31,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         model: CLOSE,
         name: "waiter without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("reader")],
+        rules: &[rule(Kind::None, FullFence, NoFence).by("reader"), rule(Kind::None, FenceAll, NoFence).by("reader")],
         expect: CaughtSoon,
     },
     Mutation { model: CLOSE, name: "no bump", rules: &[rule(ReaderGeneration, Add, Left)], expect: CaughtSoon },

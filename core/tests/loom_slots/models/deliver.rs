@@ -9,12 +9,12 @@ use super::{Size, check, drain, in_order, looks_free, send, step, try_send, valu
 use crate::mutation::Effect::Relaxed;
 use crate::mutation::Expect::{Caught, CaughtSoon};
 use crate::mutation::Kind::{RingTag, Unread};
-use crate::mutation::Op::{AndFenced, Load, Store};
+use crate::mutation::Op::{And, Load, Store};
 use crate::mutation::{Mutation, rule};
 use crate::world::Plan;
 
 pub const MUTATIONS: &[Mutation] = &[
-    Mutation { model: REUSE, name: "release Relaxed", rules: &[rule(Unread, AndFenced, Relaxed)], expect: Caught },
+    Mutation { model: REUSE, name: "release Relaxed", rules: &[rule(Unread, And, Relaxed)], expect: Caught },
     Mutation { model: AGAIN, name: "publication Relaxed", rules: &[rule(Unread, Store, Relaxed).when(Release)], expect: CaughtSoon },
     Mutation {
         model: AGAIN,
@@ -22,26 +22,43 @@ pub const MUTATIONS: &[Mutation] = &[
         rules: &[rule(Unread, Load, Relaxed).by("reader")],
         expect: CaughtSoon,
     },
-    Mutation { model: AGAIN, name: "release Relaxed", rules: &[rule(Unread, AndFenced, Relaxed)], expect: CaughtSoon },
+    Mutation { model: AGAIN, name: "release Relaxed", rules: &[rule(Unread, Store, Relaxed).by("reader")], expect: CaughtSoon },
     Mutation {
         model: AGAIN,
         name: "second look Relaxed",
         rules: &[rule(Unread, Load, Relaxed).by("writer").when(Acquire)],
         expect: CaughtSoon,
     },
+    Mutation { model: ENTRIES, name: "release Relaxed", rules: &[rule(Unread, And, Relaxed)], expect: CaughtSoon },
+    Mutation {
+        model: ENTRIES,
+        name: "second look Relaxed",
+        rules: &[rule(Unread, Load, Relaxed).by("writer").when(Acquire)],
+        expect: CaughtSoon,
+    },
     Mutation { model: RING, name: "tag stored Relaxed", rules: &[rule(RingTag, Store, Relaxed)], expect: CaughtSoon },
     Mutation { model: RING, name: "tag loaded Relaxed", rules: &[rule(RingTag, Load, Relaxed)], expect: CaughtSoon },
-    Mutation { model: RING, name: "release Relaxed", rules: &[rule(Unread, AndFenced, Relaxed)], expect: CaughtSoon },
+    Mutation { model: RING, name: "release Relaxed", rules: &[rule(Unread, Store, Relaxed).by("reader")], expect: CaughtSoon },
 ];
 
 const AGAIN: &str = "models::deliver::a_slot_used_again";
+const ENTRIES: &str = "models::deliver::a_slot_used_again_among_entries";
 const REUSE: &str = "models::deliver::two_readers_and_a_slot_used_again";
 const RING: &str = "models::deliver::a_reader_that_predicts_wrongly_goes_by_the_ring";
 
 #[test]
 fn a_slot_used_again() {
-    let plan = Arc::new(Plan::new(1, 1, 1));
-    check("a slot used again", 3, Size::Small, move || {
+    use_again("a slot used again", Plan::new(1, 1, 1));
+}
+
+#[test]
+fn a_slot_used_again_among_entries() {
+    use_again("a slot used again among entries", Plan::new(1, 2, 2));
+}
+
+fn use_again(name: &str, plan: Plan) {
+    let plan = Arc::new(plan);
+    check(name, 3, Size::Small, move || {
         let world = plan.world();
         let writer = world.writer("writer");
         let reader = world.reader("reader");

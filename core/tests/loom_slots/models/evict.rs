@@ -10,7 +10,7 @@ use super::{Got, Size, check, check_cases, drain, in_order, send, step};
 use crate::mutation::Effect::{Left, NoFence, Torn};
 use crate::mutation::Expect::CaughtSoon;
 use crate::mutation::Kind::{self, Active, Quarantined, ReaderGeneration, Unread};
-use crate::mutation::Op::{Add, And, AndFenced, Claim, FullFence, Or, Wake};
+use crate::mutation::Op::{Add, And, Claim, FenceAll, FullFence, Or, Wake};
 use crate::mutation::{Mutation, rule};
 use crate::world::{Attached, Plan};
 
@@ -25,18 +25,13 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         model: WAITS,
         name: "waiter without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("reader")],
+        rules: &[rule(Kind::None, FullFence, NoFence).by("reader"), rule(Kind::None, FenceAll, NoFence).by("reader")],
         expect: CaughtSoon,
     },
     Mutation { model: WAITS, name: "no bump", rules: &[rule(ReaderGeneration, Add, Left)], expect: CaughtSoon },
     Mutation { model: WAITS, name: "no wake", rules: &[rule(ReaderGeneration, Wake, Left)], expect: CaughtSoon },
     Mutation { model: RELEASES, name: "the evicted goes on counting", rules: &[rule(Active, And, Left).by("evictor")], expect: CaughtSoon },
-    Mutation {
-        model: RELEASES,
-        name: "a release is no single step",
-        rules: &[rule(Unread, AndFenced, Torn).by("evicted")],
-        expect: CaughtSoon,
-    },
+    Mutation { model: RELEASES, name: "a release is no single step", rules: &[rule(Unread, And, Torn).by("evicted")], expect: CaughtSoon },
     Mutation {
         model: NEXT,
         name: "join without the lock of evictions",

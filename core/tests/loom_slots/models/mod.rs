@@ -25,6 +25,7 @@ mod recovery;
 mod registry;
 mod scarce;
 mod seeds;
+mod sole;
 mod wrap;
 mod writers;
 
@@ -45,6 +46,7 @@ pub fn mutations() -> impl Iterator<Item = &'static Mutation> {
         late::MUTATIONS,
         plentiful::MUTATIONS,
         registry::MUTATIONS,
+        sole::MUTATIONS,
         wrap::MUTATIONS,
     ]
     .into_iter()

@@ -6,20 +6,20 @@ use std::time::Duration;
 use loom::thread;
 use seqslot_core::TakeError;
 
-use super::{Got, Size, check, drain, in_order, send, step, value};
+use super::{Got, Size, check, check_cases, drain, in_order, send, step, value};
 use crate::mutation::Effect::{Answers, Left, NoFence};
 use crate::mutation::Expect::{Caught, CaughtSoon};
-use crate::mutation::Kind::{self, Active, Head, ReaderGeneration, ReaderWaiters, Unread, WriterGeneration, WriterWaiters};
-use crate::mutation::Op::{Add, And, AndFenced, FullFence, Load, StoreFenced, Wake};
+use crate::mutation::Kind::{self, Active, ReaderGeneration, ReaderWaiters, WriterGeneration, WriterWaiters};
+use crate::mutation::Op::{Add, And, FenceAll, FullFence, LightFence, Load, Wake};
 use crate::mutation::{Mutation, rule};
 use crate::world::{Attached, Plan, World};
 
 pub const MUTATIONS: &[Mutation] = &[
-    Mutation { model: READER, name: "commit without its fence", rules: &[rule(Head, StoreFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: READER, name: "commit without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: CaughtSoon },
     Mutation {
         model: READER,
         name: "waiter without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("reader")],
+        rules: &[rule(Kind::None, FullFence, NoFence).by("reader"), rule(Kind::None, FenceAll, NoFence).by("reader")],
         expect: CaughtSoon,
     },
     Mutation { model: READER, name: "no bump", rules: &[rule(ReaderGeneration, Add, Left)], expect: CaughtSoon },
@@ -27,16 +27,16 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         model: BATCH,
         name: "batch without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
+        rules: &[rule(Kind::None, LightFence, NoFence).by("writer")],
         expect: CaughtSoon,
     },
     Mutation { model: BATCH, name: "batch silent", rules: &[rule(ReaderWaiters, Load, Answers(0))], expect: CaughtSoon },
-    Mutation { model: RELEASE, name: "release without its fence", rules: &[rule(Unread, AndFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: RELEASE, name: "release without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: CaughtSoon },
     Mutation { model: RELEASE, name: "release silent", rules: &[rule(WriterWaiters, Load, Answers(0)).by("releaser")], expect: CaughtSoon },
     Mutation {
         model: RELEASE,
         name: "waiter without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("waiter")],
+        rules: &[rule(Kind::None, FullFence, NoFence).by("waiter"), rule(Kind::None, FenceAll, NoFence).by("waiter")],
         expect: CaughtSoon,
     },
     Mutation { model: RELEASE, name: "no bump", rules: &[rule(WriterGeneration, Add, Left)], expect: CaughtSoon },
@@ -50,7 +50,7 @@ pub const MUTATIONS: &[Mutation] = &[
         rules: &[rule(WriterWaiters, Load, Answers(0)).by("writer")],
         expect: CaughtSoon,
     },
-    Mutation { model: EMPTY, name: "commit without its fence", rules: &[rule(Head, StoreFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: EMPTY, name: "commit without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: CaughtSoon },
     Mutation { model: OWNED, name: "commit ignores writers", rules: &[rule(WriterWaiters, Load, Answers(0)).by("writer")], expect: Caught },
     Mutation {
         model: DEAD,
@@ -65,8 +65,55 @@ pub const MUTATIONS: &[Mutation] = &[
         expect: CaughtSoon,
     },
     Mutation { model: DEAD, name: "the dead go on counting", rules: &[rule(Active, And, Left).by("recoverer")], expect: CaughtSoon },
+    Mutation { model: READER, name: "waiter fences itself only", rules: &[rule(Kind::None, FenceAll, NoFence)], expect: CaughtSoon },
+    Mutation { model: RELEASE, name: "waiter fences itself only", rules: &[rule(Kind::None, FenceAll, NoFence)], expect: CaughtSoon },
+    Mutation { model: UNPIN, name: "waiter fences itself only", rules: &[rule(Kind::None, FenceAll, NoFence)], expect: CaughtSoon },
+    Mutation { model: UNPIN, name: "unpin without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: CaughtSoon },
+    Mutation {
+        model: READER_FULL,
+        name: "commit without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
+        expect: CaughtSoon,
+    },
+    Mutation {
+        model: RELEASE_FULL,
+        name: "release without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("releaser")],
+        expect: CaughtSoon,
+    },
+    Mutation {
+        model: UNPIN_FULL,
+        name: "unpin without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("reader")],
+        expect: CaughtSoon,
+    },
+    Mutation { model: TWO, name: "release without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: Caught },
+    Mutation {
+        model: OWNED,
+        name: "commit looks without a full fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
+        expect: Caught,
+    },
+    Mutation {
+        model: BATCH_TO_NOBODY,
+        name: "batch without its fence",
+        rules: &[rule(Kind::None, LightFence, NoFence)],
+        expect: CaughtSoon,
+    },
+    Mutation {
+        model: BATCH_TO_NOBODY,
+        name: "batch ignores writers",
+        rules: &[rule(WriterWaiters, Load, Answers(0)).by("writer")],
+        expect: CaughtSoon,
+    },
 ];
 
+const READER_FULL: &str = "models::notify::a_commit_with_full_fences_wakes_a_reader";
+const RELEASE_FULL: &str = "models::notify::a_release_with_full_fences_wakes_a_writer";
+const UNPIN: &str = "models::notify::an_unpin_wakes_a_writer";
+const UNPIN_FULL: &str = "models::notify::an_unpin_with_full_fences_wakes_a_writer";
+const TWO: &str = "models::notify::two_releases_free_a_slot_together";
+const BATCH_TO_NOBODY: &str = "models::notify::a_batch_to_nobody_frees_its_slots";
 const DEAD: &str = "models::notify::recovery_of_a_reader_wakes_a_writer";
 const READER: &str = "models::notify::a_commit_wakes_a_reader";
 const BATCH: &str = "models::notify::a_batch_wakes_a_reader";
@@ -88,8 +135,17 @@ fn waiter(world: &World) -> seqslot_core::Writer<Attached> {
 
 #[test]
 fn a_commit_wakes_a_reader() {
-    let plan = Arc::new(Plan::new(1, 1, 1));
-    check("a commit wakes a reader", 3, Size::Small, move || {
+    commit_to_who_waits("a commit wakes a reader", Plan::new(1, 1, 1));
+}
+
+#[test]
+fn a_commit_with_full_fences_wakes_a_reader() {
+    commit_to_who_waits("a commit with full fences wakes a reader", Plan::new(1, 1, 1).with_full_fences());
+}
+
+fn commit_to_who_waits(name: &str, plan: Plan) {
+    let plan = Arc::new(plan);
+    check(name, 3, Size::Small, move || {
         let world = plan.world();
         let writer = world.writer("writer");
         let reader = world.reader("reader");
@@ -127,8 +183,22 @@ fn a_batch_wakes_a_reader() {
 
 #[test]
 fn a_release_wakes_a_writer() {
-    let plan = Arc::new(Plan::new(1, 1, 1));
-    check("a release wakes a writer", 3, Size::Small, move || {
+    release_to_who_waits("a release wakes a writer", Plan::new(1, 1, 1));
+}
+
+#[test]
+fn a_release_with_full_fences_wakes_a_writer() {
+    release_to_who_waits("a release with full fences wakes a writer", Plan::new(1, 1, 1).with_full_fences());
+}
+
+#[test]
+fn a_release_by_one_of_two_entries_wakes_a_writer() {
+    release_to_who_waits("a release by one of two entries wakes a writer", Plan::new(1, 2, 2));
+}
+
+fn release_to_who_waits(name: &str, plan: Plan) {
+    let plan = Arc::new(plan);
+    check(name, 3, Size::Small, move || {
         let world = plan.world();
         let reader = world.reader("releaser");
         // It does not know yet that slots are scarce: the releaser may see neither that flag nor the waiter.
@@ -213,8 +283,8 @@ fn a_commit_to_nobody_frees_its_slot() {
 
 #[test]
 fn a_sample_released_while_its_slot_is_owned() {
-    let plan = Arc::new(Plan::new(1, 2, 1));
-    check("a sample released while its slot is owned", 2, Size::Full, move || {
+    let plans = [false, true].map(|last_first| Arc::new(Plan::new(1, 2, 1).fencing_the_last_first(last_first)));
+    check_cases("a sample released while its slot is owned", 2, Size::Full, plans.into_iter(), move |plan| {
         let world = plan.world();
         let reader = world.reader("releaser");
         let committer = world.writer("writer");
@@ -236,6 +306,49 @@ fn a_sample_released_while_its_slot_is_owned() {
             drain(&reader, &mut got);
             assert_eq!(got, in_order(1));
         }
+        drop(waiting.join().expect("no panic"));
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn two_releases_free_a_slot_together() {
+    let plans = [false, true].map(|last_first| Arc::new(Plan::new(1, 1, 2).fencing_the_last_first(last_first)));
+    check_cases("two releases free a slot together", 2, Size::Full, plans.into_iter(), move |plan| {
+        let world = plan.world();
+        let readers = [world.reader("releaser"), world.reader("releaser")];
+        let writer = world.writer("waiter");
+        send(&writer);
+        let releasing = readers.map(|reader| {
+            thread::spawn(move || {
+                step(&reader, &mut Got::new()).expect("goes on");
+                reader
+            })
+        });
+        drop(writer.loan_timeout(LONG).expect("a slot"));
+        for thread in releasing {
+            drop(thread.join().expect("no panic"));
+        }
+        world.assert_nothing_stuck();
+    });
+}
+
+#[test]
+fn a_batch_to_nobody_frees_its_slots() {
+    let plan = Arc::new(Plan::new(2, 2, 1));
+    check("a batch to nobody frees its slots", 2, Size::Small, move || {
+        let world = plan.world();
+        let committer = world.writer("writer");
+        let mut loans = committer.loan_batch::<2>().expect("free");
+        let writer = world.writer("waiter");
+        let waiting = thread::spawn(move || {
+            drop(writer.loan_timeout(LONG).expect("a slot"));
+            writer
+        });
+        for (sequence, loan) in loans.iter_mut().enumerate() {
+            loan.copy_from_slice(&value(0, sequence as u32));
+        }
+        assert_eq!(committer.commit_batch(loans, |_| 4), Ok(2));
         drop(waiting.join().expect("no panic"));
         world.assert_nothing_stuck();
     });
@@ -291,8 +404,17 @@ fn a_leave_wakes_a_writer() {
 
 #[test]
 fn an_unpin_wakes_a_writer() {
-    let plan = Arc::new(Plan::overwriting(1, 2, 1));
-    check("an unpin wakes a writer", 3, Size::Small, move || {
+    unpin_to_who_waits("an unpin wakes a writer", Plan::overwriting(1, 2, 1));
+}
+
+#[test]
+fn an_unpin_with_full_fences_wakes_a_writer() {
+    unpin_to_who_waits("an unpin with full fences wakes a writer", Plan::overwriting(1, 2, 1).with_full_fences());
+}
+
+fn unpin_to_who_waits(name: &str, plan: Plan) {
+    let plan = Arc::new(plan);
+    check(name, 3, Size::Small, move || {
         let world = plan.world();
         let reader = world.reader("reader");
         send(&world.writer("writer"));

@@ -9,14 +9,14 @@ use super::{Got, Size, check, drain, send, step, try_send, value};
 use crate::mutation::Effect::{Left, Relaxed, Torn};
 use crate::mutation::Expect::{Caught, CaughtSoon};
 use crate::mutation::Kind::{Pins, SlotWriter};
-use crate::mutation::Op::{AndFenced, Cas, Or, Store};
+use crate::mutation::Op::{And, Cas, Or, Store};
 use crate::mutation::{Mutation, rule};
 use crate::world::Plan;
 
 pub const MUTATIONS: &[Mutation] = &[
     Mutation { model: TWO_PINS, name: "evict is no single step", rules: &[rule(Pins, Cas, Torn)], expect: Caught },
     Mutation { model: PIN, name: "pin Relaxed", rules: &[rule(Pins, Or, Relaxed)], expect: CaughtSoon },
-    Mutation { model: PIN, name: "unpin Relaxed", rules: &[rule(Pins, AndFenced, Relaxed)], expect: CaughtSoon },
+    Mutation { model: PIN, name: "unpin Relaxed", rules: &[rule(Pins, And, Relaxed)], expect: CaughtSoon },
     Mutation { model: PIN, name: "evict Relaxed", rules: &[rule(Pins, Cas, Relaxed)], expect: CaughtSoon },
     Mutation { model: PIN, name: "evict is no single step", rules: &[rule(Pins, Cas, Torn)], expect: CaughtSoon },
     Mutation { model: PIN, name: "publication Relaxed", rules: &[rule(Pins, Store, Relaxed).when(Release)], expect: CaughtSoon },

@@ -8,17 +8,17 @@ use loom::thread;
 use super::{Got, Size, check, send, step};
 use crate::mutation::Effect::{Answers, NoFence};
 use crate::mutation::Expect::CaughtSoon;
-use crate::mutation::Kind::{self, Unread, WriterWaiters};
-use crate::mutation::Op::{AndFenced, FullFence, Load};
+use crate::mutation::Kind::{self, WriterWaiters};
+use crate::mutation::Op::{FenceAll, FullFence, LightFence, Load};
 use crate::mutation::{Mutation, rule};
 use crate::world::Plan;
 
 pub const MUTATIONS: &[Mutation] = &[
-    Mutation { model: PARKED, name: "release without its fence", rules: &[rule(Unread, AndFenced, NoFence)], expect: CaughtSoon },
+    Mutation { model: PARKED, name: "release without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: CaughtSoon },
     Mutation {
         model: PARKED,
         name: "waiter without its fences",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("waiter")],
+        rules: &[rule(Kind::None, FullFence, NoFence).by("waiter"), rule(Kind::None, FenceAll, NoFence).by("waiter")],
         expect: CaughtSoon,
     },
     Mutation { model: PARKED, name: "release silent", rules: &[rule(WriterWaiters, Load, Answers(0)).by("releaser")], expect: CaughtSoon },

@@ -9,7 +9,7 @@ use super::{Got, Size, check, check_faces, drain, send, step};
 use crate::mutation::Effect::{Left, NoFence, Relaxed};
 use crate::mutation::Expect::CaughtSoon;
 use crate::mutation::Kind::{self, Unread};
-use crate::mutation::Op::{And, Claim, Fence, FullFence, Store};
+use crate::mutation::Op::{And, Claim, Fence, FenceAll, FullFence, Store};
 use crate::mutation::{Effect, Mutation, rule};
 use crate::world::{Attached, Plan};
 
@@ -32,7 +32,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         model: KINDS,
         name: "face without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("face")],
+        rules: &[rule(Kind::None, FullFence, NoFence).by("face"), rule(Kind::None, FenceAll, NoFence).by("face")],
         expect: CaughtSoon,
     },
     Mutation { model: READY, name: "ready stored Relaxed", rules: &[rule(Kind::Ready, Store, Relaxed)], expect: CaughtSoon },

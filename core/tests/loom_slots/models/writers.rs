@@ -9,10 +9,10 @@ use seqslot_core::{Memory, Reader, TakeError, Writer};
 
 use super::{Got, Size, check, drain, looks_free, send, step, try_send, value};
 use crate::mutation::Effect::{After, Answers, Relaxed, Torn};
-use crate::mutation::Expect::{Caught, CaughtSoon, Survives};
-use crate::mutation::Kind::{Closed, Head, State, Unread};
-use crate::mutation::Op::{Cas, Load, Or, Store, StoreFenced};
-use crate::mutation::{Effect, Mutation, rule};
+use crate::mutation::Expect::{Caught, CaughtSoon};
+use crate::mutation::Kind::{Closed, State, Unread};
+use crate::mutation::Op::{Cas, Load, Or, Store};
+use crate::mutation::{Mutation, rule};
 use crate::party::Party;
 use crate::world::{Attached, Plan};
 
@@ -33,18 +33,7 @@ pub const MUTATIONS: &[Mutation] = &[
         expect: Caught,
     },
     Mutation { model: CLOSE, name: "closed loaded Relaxed", rules: &[rule(Closed, Load, Relaxed)], expect: CaughtSoon },
-    Mutation {
-        model: CLOSE,
-        name: "closed stored Relaxed",
-        rules: &[rule(Closed, Or, Relaxed)],
-        expect: Survives("the commit before it ends with a full fence, which makes the store behind it a release as well"),
-    },
-    Mutation {
-        model: CLOSE,
-        name: "closed stored Relaxed, commit without its fence",
-        rules: &[rule(Closed, Or, Relaxed), rule(Head, StoreFenced, Effect::NoFence)],
-        expect: CaughtSoon,
-    },
+    Mutation { model: CLOSE, name: "closed stored Relaxed", rules: &[rule(Closed, Or, Relaxed)], expect: CaughtSoon },
 ];
 
 const ONE_SLOT: &str = "models::writers::two_writers_and_one_slot";
