@@ -10,12 +10,14 @@
 //!
 //! - [`world`]: a segment's memory made of loom's words, its locks, its sleepers; a [`Party`](party::Party) is a process on it,
 //!   [`platform`] what it has of an operating system.
+//! - [`fences`]: where full fences meet, and what light and heavy ones are.
 //! - [`mutation`]: what can be weakened, by kind of word and operation.
 //!   Single orderings and fences of the core are weakened by `cargo xtask mutants`, which also runs over these models.
 //! - [`models`]: the models, each file with its mutations. [`mutants`]: runs every mutation in a process of its own.
 #![cfg(loom)]
 #![allow(missing_docs)]
 
+mod fences;
 #[path = "../loom_memory/mod.rs"]
 mod loom_memory;
 mod models;

@@ -1,13 +1,12 @@
 //! A process on the world: its memory, which can be weakened, die, or be late. Its platform is in [`platform`](crate::platform).
 
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed as Plainly};
 
 use seqslot_core::layout::slots::SlotsGeometry;
 use seqslot_core::{AtomicU32, Memory, MemoryCas, Ordering};
 
-use crate::loom_memory::{LoomMemory, site};
+use crate::loom_memory::LoomMemory;
 use crate::mutation::{Effect, Kind, Op, effect};
 use crate::world::Shared;
 
@@ -30,7 +29,7 @@ pub struct Party {
     pub(crate) shared: Arc<Shared>,
     pub(crate) name: &'static str,
     /// Its place among the points of a word that is watched.
-    number: usize,
+    pub(crate) number: usize,
     fate: Arc<Fate>,
     registered: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -121,40 +120,6 @@ impl Party {
             }
         }
         if self.registered.load(Plainly) { None } else { self.fate.past.get()?[at / 4] }
-    }
-
-    /// Loom takes the processor away at accesses only, where they meet: so fences meet at a point of their own, or it would not try
-    /// what happens if another's fence comes first.
-    #[track_caller]
-    fn full_fence(&self) {
-        if self.is_dead() {
-            // In a model the dead and its recoverer may be one thread: its fences would stand in for those of the recoverer.
-            return;
-        }
-        self.shared.fences.touch();
-        self.shared.memory.fence_full();
-    }
-
-    /// The heavy half of an asymmetric fence, in every other process (see [`Light`]).
-    #[track_caller]
-    pub(crate) fn fence_others(&self) {
-        if self.is_dead() || !site::is_fenced(Location::caller()) {
-            return;
-        }
-        let found = effect(self.name, Kind::None, Op::FenceAll, Ordering::SeqCst);
-        if matches!(found, Some(Effect::NoFence)) {
-            return;
-        }
-        let others = (0..self.shared.parties()).filter(|&number| number != self.number);
-        let pass = |number: usize| self.shared.lights[number].pass();
-        if self.shared.plan.is_fencing_the_last_first() {
-            others.rev().for_each(pass)
-        } else {
-            others.for_each(pass)
-        }
-        if !matches!(found, Some(Effect::Relaxed)) {
-            self.full_fence();
-        }
     }
 
     /// Of the accesses to a word loom remembers the last, and forgets over it that another thread's load came before: so the loads
@@ -282,12 +247,7 @@ unsafe impl Memory for Party {
     }
 
     fn fence_light(&self) {
-        if !self.is_dead()
-            && site::is_fenced(Location::caller())
-            && !matches!(effect(self.name, Kind::None, Op::LightFence, Ordering::SeqCst), Some(Effect::NoFence))
-        {
-            self.shared.lights[self.number].pass();
-        }
+        self.light_fence();
     }
 
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {

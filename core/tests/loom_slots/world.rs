@@ -12,6 +12,7 @@ use seqslot_core::layout::head::{FLAG_OVERWRITE, HEAD_LEN, READY_AT};
 use seqslot_core::layout::slots::{SlotsGeometry, SlotsShape};
 use seqslot_core::{Config, Created, Lock, Memory, Ordering, Reader, Segment, SlotError, SlotFace, SlotsView, Writer, WriterIndex};
 
+use crate::fences::{Light, Point};
 use crate::loom_memory::{Builder, LoomMemory};
 use crate::mutation::Kind;
 use crate::party::Party;
@@ -183,44 +184,6 @@ impl Plan {
             alarm: Condvar::new(),
             locks: (0..LOCKS as u8).map(|number| self.has_lock(number).then(|| AtomicU32::new(0))).collect(),
         })
-    }
-}
-
-/// A place where threads meet: loom tries every order in which they come. Nothing is carried from one to the other.
-pub struct Point(AtomicU32);
-
-impl Point {
-    fn new() -> Self {
-        Self(AtomicU32::new(0))
-    }
-
-    pub fn touch(&self) {
-        // One that fails stores nothing, so that no fence finds anything to carry; loom counts it as an access that all others meet.
-        let _ = self.0.compare_exchange(1, 1, Ordering::Relaxed, Ordering::Relaxed);
-    }
-}
-
-/// Where the light fences of one party meet the heavy ones of the others.
-///
-/// A heavy fence (`Os::fence_all`) comes to every other party at a moment of that party's own, and is a full fence there. Of that moment
-/// and each light fence of the party one comes first; that is all that a light fence is for, and all that the model grants: where the
-/// moment falls between two light fences nothing is said about the accesses there, because nothing keeps a compiler from moving them
-/// across. (The kernel's interrupt orders them as well, as far as the processor is concerned; who relied on that would be told here
-/// that he may not.) So the moment and the light fence are one read-modify-write each, of one word for each party: whichever comes later
-/// sees what came before the other. Nobody else touches the word, so that a light fence orders nothing against any other fence, light or
-/// full, and where nobody makes a heavy one it is nothing at all.
-///
-/// The moments are in the order of the parties, or the other way round: see [`Plan::fencing_the_last_first`].
-pub struct Light(AtomicU32);
-
-impl Light {
-    fn new() -> Self {
-        Self(AtomicU32::new(0))
-    }
-
-    pub fn pass(&self) {
-        // ORDERING: AcqRel; of a heavy and a light fence the later one sees what came before the earlier one.
-        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 

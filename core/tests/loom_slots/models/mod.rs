@@ -14,6 +14,7 @@ mod closing;
 mod deaths;
 mod deliver;
 mod evict;
+mod fences;
 mod lapped;
 mod late;
 mod membership;
@@ -37,6 +38,7 @@ pub fn mutations() -> impl Iterator<Item = &'static Mutation> {
         writers::MUTATIONS,
         overwrite::MUTATIONS,
         notify::MUTATIONS,
+        fences::MUTATIONS,
         scarce::MUTATIONS,
         recovery::MUTATIONS,
         seeds::MUTATIONS,

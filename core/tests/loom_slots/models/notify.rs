@@ -70,50 +70,14 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation { model: UNPIN, name: "waiter fences itself only", rules: &[rule(Kind::None, FenceAll, NoFence)], expect: CaughtSoon },
     Mutation { model: UNPIN, name: "unpin without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: CaughtSoon },
     Mutation {
-        model: READER_FULL,
-        name: "commit without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
-        expect: CaughtSoon,
-    },
-    Mutation {
-        model: RELEASE_FULL,
-        name: "release without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("releaser")],
-        expect: CaughtSoon,
-    },
-    Mutation {
-        model: UNPIN_FULL,
-        name: "unpin without its fence",
-        rules: &[rule(Kind::None, FullFence, NoFence).by("reader")],
-        expect: CaughtSoon,
-    },
-    Mutation { model: TWO, name: "release without its fence", rules: &[rule(Kind::None, LightFence, NoFence)], expect: Caught },
-    Mutation {
         model: OWNED,
         name: "commit looks without a full fence",
         rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
         expect: Caught,
     },
-    Mutation {
-        model: BATCH_TO_NOBODY,
-        name: "batch without its fence",
-        rules: &[rule(Kind::None, LightFence, NoFence)],
-        expect: CaughtSoon,
-    },
-    Mutation {
-        model: BATCH_TO_NOBODY,
-        name: "batch ignores writers",
-        rules: &[rule(WriterWaiters, Load, Answers(0)).by("writer")],
-        expect: CaughtSoon,
-    },
 ];
 
-const READER_FULL: &str = "models::notify::a_commit_with_full_fences_wakes_a_reader";
-const RELEASE_FULL: &str = "models::notify::a_release_with_full_fences_wakes_a_writer";
 const UNPIN: &str = "models::notify::an_unpin_wakes_a_writer";
-const UNPIN_FULL: &str = "models::notify::an_unpin_with_full_fences_wakes_a_writer";
-const TWO: &str = "models::notify::two_releases_free_a_slot_together";
-const BATCH_TO_NOBODY: &str = "models::notify::a_batch_to_nobody_frees_its_slots";
 const DEAD: &str = "models::notify::recovery_of_a_reader_wakes_a_writer";
 const READER: &str = "models::notify::a_commit_wakes_a_reader";
 const BATCH: &str = "models::notify::a_batch_wakes_a_reader";
@@ -124,7 +88,7 @@ const EMPTY: &str = "models::notify::a_commit_to_nobody_frees_its_slot";
 const OWNED: &str = "models::notify::a_sample_released_while_its_slot_is_owned";
 
 /// Longer than any model.
-const LONG: Duration = Duration::from_secs(1000);
+pub(super) const LONG: Duration = Duration::from_secs(1000);
 
 /// A writer whose segment knows that slots are scarce, as that of every writer that waits: it has found none.
 fn waiter(world: &World) -> seqslot_core::Writer<Attached> {
@@ -138,12 +102,7 @@ fn a_commit_wakes_a_reader() {
     commit_to_who_waits("a commit wakes a reader", Plan::new(1, 1, 1));
 }
 
-#[test]
-fn a_commit_with_full_fences_wakes_a_reader() {
-    commit_to_who_waits("a commit with full fences wakes a reader", Plan::new(1, 1, 1).with_full_fences());
-}
-
-fn commit_to_who_waits(name: &str, plan: Plan) {
+pub(super) fn commit_to_who_waits(name: &str, plan: Plan) {
     let plan = Arc::new(plan);
     check(name, 3, Size::Small, move || {
         let world = plan.world();
@@ -187,16 +146,11 @@ fn a_release_wakes_a_writer() {
 }
 
 #[test]
-fn a_release_with_full_fences_wakes_a_writer() {
-    release_to_who_waits("a release with full fences wakes a writer", Plan::new(1, 1, 1).with_full_fences());
-}
-
-#[test]
 fn a_release_by_one_of_two_entries_wakes_a_writer() {
     release_to_who_waits("a release by one of two entries wakes a writer", Plan::new(1, 2, 2));
 }
 
-fn release_to_who_waits(name: &str, plan: Plan) {
+pub(super) fn release_to_who_waits(name: &str, plan: Plan) {
     let plan = Arc::new(plan);
     check(name, 3, Size::Small, move || {
         let world = plan.world();
@@ -312,49 +266,6 @@ fn a_sample_released_while_its_slot_is_owned() {
 }
 
 #[test]
-fn two_releases_free_a_slot_together() {
-    let plans = [false, true].map(|last_first| Arc::new(Plan::new(1, 1, 2).fencing_the_last_first(last_first)));
-    check_cases("two releases free a slot together", 2, Size::Full, plans.into_iter(), move |plan| {
-        let world = plan.world();
-        let readers = [world.reader("releaser"), world.reader("releaser")];
-        let writer = world.writer("waiter");
-        send(&writer);
-        let releasing = readers.map(|reader| {
-            thread::spawn(move || {
-                step(&reader, &mut Got::new()).expect("goes on");
-                reader
-            })
-        });
-        drop(writer.loan_timeout(LONG).expect("a slot"));
-        for thread in releasing {
-            drop(thread.join().expect("no panic"));
-        }
-        world.assert_nothing_stuck();
-    });
-}
-
-#[test]
-fn a_batch_to_nobody_frees_its_slots() {
-    let plan = Arc::new(Plan::new(2, 2, 1));
-    check("a batch to nobody frees its slots", 2, Size::Small, move || {
-        let world = plan.world();
-        let committer = world.writer("writer");
-        let mut loans = committer.loan_batch::<2>().expect("free");
-        let writer = world.writer("waiter");
-        let waiting = thread::spawn(move || {
-            drop(writer.loan_timeout(LONG).expect("a slot"));
-            writer
-        });
-        for (sequence, loan) in loans.iter_mut().enumerate() {
-            loan.copy_from_slice(&value(0, sequence as u32));
-        }
-        assert_eq!(committer.commit_batch(loans, |_| 4), Ok(2));
-        drop(waiting.join().expect("no panic"));
-        world.assert_nothing_stuck();
-    });
-}
-
-#[test]
 fn recovery_of_a_reader_wakes_a_writer() {
     let plan = Arc::new(Plan::new(1, 1, 1));
     check("recovery of a reader wakes a writer", 3, Size::Small, move || {
@@ -407,12 +318,7 @@ fn an_unpin_wakes_a_writer() {
     unpin_to_who_waits("an unpin wakes a writer", Plan::overwriting(1, 2, 1));
 }
 
-#[test]
-fn an_unpin_with_full_fences_wakes_a_writer() {
-    unpin_to_who_waits("an unpin with full fences wakes a writer", Plan::overwriting(1, 2, 1).with_full_fences());
-}
-
-fn unpin_to_who_waits(name: &str, plan: Plan) {
+pub(super) fn unpin_to_who_waits(name: &str, plan: Plan) {
     let plan = Arc::new(plan);
     check(name, 3, Size::Small, move || {
         let world = plan.world();
