@@ -67,6 +67,8 @@ pub struct Reader<H: SegmentHandle, T: ?Sized = [u8]> {
     /// The writer served last.
     last: Cell<u32>,
     taken: Cell<u32>,
+    /// Samples taken before the last look in vain.
+    dry_at: Cell<u32>,
     missed: Cell<u32>,
     /// The last take only moved a cursor: no reason to park.
     moved: Cell<bool>,
@@ -169,6 +171,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
             sole: Cell::new(sole(known)),
             last: Cell::new(0),
             taken: Cell::new(0),
+            dry_at: Cell::new(0),
             missed: Cell::new(0),
             moved: Cell::new(false),
             payload: PhantomData,

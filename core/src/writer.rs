@@ -22,7 +22,7 @@ use crate::slots::decide::{owner_field, owner_of};
 use crate::slots::notify::Wait;
 use crate::slots::reserve::Reserved;
 use crate::typed::{Payload, fits};
-use way::{RECENT, Way};
+use way::{RECENT, Way, window};
 
 /// Publishes samples. It has one of the segment's writer entries, and its own order of samples.
 ///
@@ -60,6 +60,11 @@ pub struct Writer<H: SegmentHandle, T: ?Sized = [u8]> {
     position: Cell<u32>,
     /// The next slot in ring order.
     next: Cell<u32>,
+    /// The window that ring order goes round in while readers keep up: its first slot, and how many there are.
+    first: u32,
+    window: u32,
+    /// Steps until it goes back to the first.
+    left: Cell<u32>,
     /// The slots of the last commits, by position.
     recent: [Cell<u32>; RECENT],
     /// Loans that are out.
@@ -112,6 +117,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
             claimed,
             position: Cell::new(position),
             next: Cell::new(start),
+            first: start,
+            window: window(&geometry),
+            left: Cell::new(window(&geometry)),
             recent: [const { Cell::new(u32::MAX) }; RECENT],
             loans: Cell::new(0),
             failures: Cell::new(0),
@@ -355,6 +363,7 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         self.protocol().commit(self.claimed.index, loan, position, size, false, quiet).map_err(|_| CommitError::StaleHandle)?;
         self.position.set(position.wrapping_add(1));
         self.recent[position as usize % RECENT].set(loan.slot());
+        self.ask_ahead();
         Ok(position.wrapping_sub(self.handle.geometry().ring_len))
     }
 

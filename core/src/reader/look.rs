@@ -13,6 +13,11 @@ use crate::typed::Payload;
 
 /// After so many samples a busy reader looks whether there are new writers.
 const NEWS: u32 = 64;
+/// After so many samples without a look in vain a reader is behind, and asks for cache lines ahead. One that keeps up does not: it
+/// would take them from the writer.
+const BUSY: u32 = 4;
+/// How far ahead.
+const AHEAD: u32 = 8;
 
 /// What one look at all writers came to.
 enum Look {
@@ -51,6 +56,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         let segment = &*self.shared.handle;
         let follow = &self.follow[(writer.get() % WRITERS_MAX) as usize];
         if !segment.protocol().seems_there(follow) {
+            self.dry_at.set(self.taken.get());
             return if self.is_plainly_empty(writer, follow) { Next::Nothing } else { Next::Unsure };
         }
         // ORDERING: Acquire; as in `ever`, whose mask is left out: bits that no writer has make it unsure. (It also keeps the compiler
@@ -62,7 +68,12 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
             return Next::Unsure;
         }
         match segment.protocol().take_predicted(self.index(), writer, follow) {
-            Some((found, position)) => Next::Got(Got { found, writer, position, missed: 0 }),
+            Some((found, position)) => {
+                if self.taken.get().wrapping_sub(self.dry_at.get()) >= BUSY {
+                    segment.view().prefetch_slot(found.index + AHEAD, false);
+                }
+                Next::Got(Got { found, writer, position, missed: 0 })
+            }
             None => Next::Unsure,
         }
     }

@@ -86,6 +86,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         // ORDERING: Acquire, edge "release"; pairs with every reader's Release of its bit: their use of the payload is over.
         let owed = slot.unread().load(Acquire);
         if owed != 0 {
+            // ORDERING: Relaxed; a hint, which saves the fence where the slot is plainly not free.
+            if !is_free(owed, view.active().load(Relaxed)) {
+                return None;
+            }
             // Full fence, edge "again": whoever becomes active and is not seen below sees this slot's publication, and does not take it.
             view.memory().fence_full();
             // ORDERING: Acquire, edge "leave"; pairs with the Release of `active` by a reader that left, or its recoverer.

@@ -1,5 +1,5 @@
-//! Which slot a writer reserves: ring order while readers keep up, the hottest where slots are large or scarce, the free map where few
-//! are free, the oldest where overwriting is allowed.
+//! Which slot a writer reserves: ring order while readers keep up (of large slots, over so many as a cache holds), the hottest and the
+//! free map where few are free, the oldest where overwriting is allowed.
 
 use super::Writer;
 use crate::layout::slots::SlotsGeometry;
@@ -8,10 +8,14 @@ use crate::slots::reserve::Reserved;
 
 /// Slots tried in ring order before slots count as scarce.
 const PROBES: u32 = 8;
-/// Slots this writer committed last, tried first when slots are scarce or large.
+/// Slots this writer committed last, tried first when slots are scarce.
 pub(super) const RECENT: usize = 4;
-/// From this capacity on, the hottest slot goes before ring order: large payloads in ring order leave the last-level cache.
+/// From this stride on, ring order goes over a window of the slots first: large payloads in full ring order leave the cache.
 const LARGE: u32 = 32 * 1024;
+/// Bytes of that window.
+const WINDOW: u32 = 4 << 20;
+/// How far ahead of the next slot a writer asks for cache lines: by the time it comes there they have come from the readers.
+const AHEAD: u32 = 8;
 /// While slots are scarce, one slot in ring order is tried at every so manieth position, to see whether they still are.
 const SCARCE_PROBE: u32 = 16;
 /// So many of those in a row found free end the scarcity.
@@ -24,7 +28,7 @@ const RECOVERY_INTERVAL_MS: usize = 10;
 pub(super) enum Way {
     /// The next in ring order: where the readers' prediction looks.
     InOrder,
-    /// The hottest: slots are scarce, or large.
+    /// The hottest: slots are scarce.
     Hottest,
     /// The oldest, taking its sample away.
     Overwrite,
@@ -33,14 +37,13 @@ pub(super) enum Way {
 impl Way {
     /// The way while slots are not scarce.
     pub(super) fn of(geometry: &SlotsGeometry) -> Self {
-        if geometry.overwrite {
-            Self::Overwrite
-        } else if geometry.capacity >= LARGE {
-            Self::Hottest
-        } else {
-            Self::InOrder
-        }
+        if geometry.overwrite { Self::Overwrite } else { Self::InOrder }
     }
+}
+
+/// How many slots ring order goes round in.
+pub(super) fn window(geometry: &SlotsGeometry) -> u32 {
+    if geometry.overwrite || geometry.stride < LARGE { geometry.slots } else { geometry.slots.min((WINDOW / geometry.stride).max(2)) }
 }
 
 impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
@@ -70,13 +73,13 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         if geometry.overwrite {
             return self.reserve_by_overwriting();
         }
-        if geometry.capacity >= LARGE
-            && let Some(got) = self.reserve_recent()
-        {
-            return Some(got);
-        }
         if !self.protocol().is_scarce() {
             self.way.set(Way::of(geometry));
+            if self.left.get() <= self.window && self.window < geometry.slots {
+                // The readers are a whole window behind: on over the other slots.
+                self.next.set((self.first + self.window) % geometry.slots);
+                self.left.set(geometry.slots - self.window);
+            }
             let got = (0..PROBES).find_map(|_| self.probe());
             if got.is_some() {
                 return got;
@@ -102,9 +105,23 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
     #[inline(always)]
     fn step(&self) -> u32 {
         let slot = self.next.get();
-        let following = slot + 1;
-        self.next.set(if following >= self.handle.geometry().slots { 0 } else { following });
+        let left = self.left.get() - 1;
+        if left == 0 {
+            self.next.set(self.first);
+            self.left.set(self.window);
+        } else {
+            self.next.set(if slot + 1 < self.handle.geometry().slots { slot + 1 } else { 0 });
+            self.left.set(left);
+        }
         slot
+    }
+
+    /// Asks for the cache lines of a slot some way ahead, where there are slots enough for that not to be one that is being read.
+    #[inline(always)]
+    pub(super) fn ask_ahead(&self) {
+        if self.window >= 4 * AHEAD && self.way.get() == Way::InOrder {
+            self.handle.view().prefetch_slot(self.next.get() + AHEAD, true);
+        }
     }
 
     /// The slot of the last commit but `back`; no slot's index where there was none.
