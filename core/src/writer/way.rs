@@ -28,7 +28,7 @@ const RECOVERY_INTERVAL_MS: usize = 10;
 pub(super) enum Way {
     /// The next in ring order: where the readers' prediction looks.
     InOrder,
-    /// The hottest: slots are scarce.
+    /// The hottest: slots are scarce, or what is next in ring order is held.
     Hottest,
     /// The oldest, taking its sample away.
     Overwrite,
@@ -74,6 +74,9 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
             return self.reserve_by_overwriting();
         }
         if !self.protocol().is_scarce() {
+            if let Some(got) = self.reserve_hottest() {
+                return Some(got);
+            }
             self.way.set(Way::of(geometry));
             if self.left.get() <= self.window && self.window < geometry.slots {
                 // The readers are a whole window behind: on over the other slots.
@@ -138,6 +141,29 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
     /// Tries the slots this writer committed last, the last but one first: the last is most likely still being read.
     fn reserve_recent(&self) -> Option<Reserved> {
         [1, 2, 3, 0].into_iter().find_map(|back| self.claim(self.recent(back)))
+    }
+
+    /// The next in ring order is not free. If one committed after it is, somebody holds what is next: then the hottest go first, as long as
+    /// nearly every look at the ring order finds that so. No mark is needed for these: this writer knows them.
+    fn reserve_hottest(&self) -> Option<Reserved> {
+        let was_hottest = self.way.get() == Way::Hottest;
+        if was_hottest && self.position.get().is_multiple_of(SCARCE_PROBE) {
+            let got = self.probe();
+            let plenty = if got.is_some() { self.plenty.get() + 1 } else { 0 };
+            self.plenty.set(plenty);
+            if plenty >= PLENTIFUL {
+                self.way.set(Way::InOrder);
+            }
+            if got.is_some() {
+                return got;
+            }
+        }
+        let got = self.reserve_recent()?;
+        if !was_hottest {
+            self.way.set(Way::Hottest);
+            self.plenty.set(0);
+        }
+        Some(got)
     }
 
     /// Slots are scarce: the hottest, then what the map shows; now and then one in ring order, to see whether they still are.
