@@ -360,10 +360,9 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
             return Err(CommitError::Forked);
         }
         let position = self.position.get();
-        self.protocol().commit(self.claimed.index, loan, position, size, false, quiet).map_err(|_| CommitError::StaleHandle)?;
+        self.protocol().commit(self.claimed.index, loan, position, size, false, quiet, self.ahead()).map_err(|_| CommitError::StaleHandle)?;
         self.position.set(position.wrapping_add(1));
         self.recent[position as usize % RECENT].set(loan.slot());
-        self.ask_ahead();
         Ok(position.wrapping_sub(self.handle.geometry().ring_len))
     }
 

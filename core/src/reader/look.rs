@@ -67,13 +67,9 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         if ever != writer.bit() || evicted != 0 {
             return Next::Unsure;
         }
-        match segment.protocol().take_predicted(self.index(), writer, follow) {
-            Some((found, position)) => {
-                if self.taken.get().wrapping_sub(self.dry_at.get()) >= BUSY {
-                    segment.view().prefetch_slot(found.index + AHEAD, false);
-                }
-                Next::Got(Got { found, writer, position, missed: 0 })
-            }
+        let ahead = if self.taken.get().wrapping_sub(self.dry_at.get()) >= BUSY { AHEAD } else { 0 };
+        match segment.protocol().take_predicted(self.index(), writer, follow, ahead) {
+            Some((found, position)) => Next::Got(Got { found, writer, position, missed: 0 }),
             None => Next::Unsure,
         }
     }

@@ -209,7 +209,7 @@ impl<O: SlotsOs> Writing<O> {
             payload::fill(segment.view(), slot, bytes);
         }
         let position = self.position;
-        segment.protocol().commit(me, loan, position, len, true, false).map_err(|_| SlotError::StaleHandle)?;
+        segment.protocol().commit(me, loan, position, len, true, false, 0).map_err(|_| SlotError::StaleHandle)?;
         self.position = position.wrapping_add(1);
         self.loans = self.loans.wrapping_sub(1);
         self.recent[self.oldest] = slot.index();

@@ -19,7 +19,7 @@ pub(crate) struct Stale;
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Publishes the loaned slot as the sample at `position`; `everybody` replaces the audience in the seeds' face. The caller is `writer`, alone, and `position` is its head.
     ///
-    /// With `quiet`, nobody is told and no full fence is made: the caller does both before it returns to its user (a batch).
+    /// With `ahead` it asks for the cache lines of the slot so many behind this one. With `quiet`, nobody is told and no full fence is made: the caller does both before it returns to its user (a batch).
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "one store each, in the order of the protocol")]
     pub(crate) fn commit(
@@ -30,6 +30,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         size: u32,
         everybody: bool,
         quiet: bool,
+        ahead: u32,
     ) -> Result<(), Stale> {
         let (index, mine) = (loan.slot(), loan.state());
         let view = self.view.local();
@@ -71,6 +72,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             if concerns_somebody(&view) {
                 self.tell_of_commit(index, audience);
             }
+        }
+        if ahead != 0 {
+            // Behind everything that others wait for.
+            slot.ask_ahead(ahead, true);
         }
         Ok(())
     }

@@ -248,6 +248,17 @@ impl<'v, M: Memory> Slot<'v, M> {
         self.word::<{ field::SLOT_GENERATION }>()
     }
 
+    /// Asks for the first two cache lines of the slot so many behind this one in ring order, to be read or to be written soon: a hint.
+    #[inline(always)]
+    pub(crate) fn ask_ahead(&self, slots: u32, write: bool) {
+        let g = self.view.geometry();
+        let at = self.base + slots as usize * g.stride as usize;
+        // The slots are the last part.
+        let at = if at < g.total_len { at } else { at - g.total_len + g.slots_at };
+        self.view.memory().prefetch(at, write);
+        self.view.memory().prefetch(at + LINE, write);
+    }
+
     /// Offset of its payload.
     #[inline(always)]
     pub fn payload_at(&self) -> usize {

@@ -112,9 +112,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.view.slot(follow.predicted.get()).is_some_and(|slot| slot.sequence().load(Relaxed) == follow.cursor.get())
     }
 
-    /// Takes the next sample of `writer` from the slot it is expected in: one look, everything inlined.
+    /// Takes the next sample of `writer` from the slot it is expected in: one look, everything inlined. With `ahead` it asks for the cache
+    /// lines of the slot so many behind that one.
     #[inline(always)]
-    pub(crate) fn take_predicted(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow) -> Option<(Found, u32)> {
+    pub(crate) fn take_predicted(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow, ahead: u32) -> Option<(Found, u32)> {
         let cursor = follow.cursor.get();
         let view = self.view.local();
         let slot = view.slot(follow.predicted.get())?;
@@ -122,6 +123,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             return None;
         }
         let found = self.hold(&view, reader, &slot, writer.get(), cursor)?;
+        if ahead != 0 {
+            slot.ask_ahead(ahead, false);
+        }
         follow.advance(found.index, view.geometry().slots, cursor);
         Some((found, cursor))
     }
@@ -141,7 +145,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     pub(crate) fn take(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow) -> Took {
         let cursor = follow.cursor.get();
         let believe_prediction = cursor.wrapping_sub(follow.guard.get()) < GUARD || self.nothing_old_is_held(reader, writer, follow);
-        if believe_prediction && let Some((found, position)) = self.take_predicted(reader, writer, follow) {
+        if believe_prediction && let Some((found, position)) = self.take_predicted(reader, writer, follow, 0) {
             return Took::Got { found, position, missed: 0 };
         }
         self.take_by_ring(reader, writer, follow, cursor)

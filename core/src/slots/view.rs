@@ -314,18 +314,6 @@ impl<M: Memory> SlotsView<M> {
         (at < self.geometry.slots_at).then(|| self.word(at))
     }
 
-    /// Asks for the header of slot `index` and the cache line behind it, to be read or to be written soon. `index` counts on behind the
-    /// last slot.
-    #[inline(always)]
-    pub(crate) fn prefetch_slot(&self, index: u32, write: bool) {
-        let index = if index < self.geometry.slots { index } else { index - self.geometry.slots };
-        if let Some(slot) = self.slot(index) {
-            self.memory.prefetch(slot.base, write);
-            // Inside the stride, or the next slot's header, or nothing: a hint.
-            self.memory.prefetch(slot.base + LINE, write);
-        }
-    }
-
     /// All slots in order.
     pub fn slots(&self) -> impl Iterator<Item = Slot<'_, M>> {
         (0..self.geometry.slots).filter_map(|index| self.slot(index))

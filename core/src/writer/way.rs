@@ -119,12 +119,10 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         slot
     }
 
-    /// Asks for the cache lines of a slot some way ahead, where there are slots enough for that not to be one that is being read.
+    /// How far behind the slot of a commit cache lines are to be asked for: not at all where slots are so few that it is one being read.
     #[inline(always)]
-    pub(super) fn ask_ahead(&self) {
-        if self.window >= 4 * AHEAD && self.way.get() == Way::InOrder {
-            self.handle.view().prefetch_slot(self.next.get() + AHEAD, true);
-        }
+    pub(super) fn ahead(&self) -> u32 {
+        if self.window >= 4 * AHEAD && self.way.get() == Way::InOrder { AHEAD + 1 } else { 0 }
     }
 
     /// The slot of the last commit but `back`; no slot's index where there was none.
