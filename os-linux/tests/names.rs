@@ -287,3 +287,19 @@ fn an_object_of_an_unfinished_create_is_not_found_and_the_flink_is_taken_over() 
     create(&path);
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 }
+
+/// A creator that lost the path to another may die with its draft, and the path become free before anybody drafts again.
+#[test]
+fn a_draft_of_the_dead_goes_at_the_latest_with_the_name() {
+    let (dir, path) = place();
+    let draft = dir.path().join(format!(".{}.seqslot-new", path.file_name().unwrap().to_str().unwrap()));
+    for by_hand in [false, true] {
+        std::fs::write(&draft, "/seqslot-0123456789abcdef").unwrap();
+        let made = OS.create(&path, SPEC).unwrap();
+        match by_hand {
+            false => made.mapping.unlink().unwrap(),
+            true => OS.remove(&path, true).unwrap(),
+        }
+        assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
+    }
+}

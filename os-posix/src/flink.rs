@@ -1,9 +1,14 @@
 //! The flink file: read and checked, locked, written whole or not at all.
 //!
+//! A flink is put at a path where nothing is in one step, out of a file that has no name before (`O_TMPFILE`). Where the system cannot do
+//! that, and to take over, it is drafted beside its place. A draft of the dead is removed by whoever drafts next, or takes the flink away.
+//!
 //! Cases, by what a process killed at that instant leaves:
 //!
 //! | after | left behind | what a later create does |
 //! |---|---|---|
+//! | the file without a name is made | nothing | |
+//! | it is linked to the path | a flink that names no object | takes over |
 //! | the draft is made | `.<file>.seqslot-new`, unlocked | removes it, makes its own |
 //! | the draft is linked to the path | both names of one file | removes the draft's name; takes over the flink, which names no object |
 //! | the object is made, not yet owned | a flink and its object | takes over: removes the object, replaces the flink |
@@ -24,6 +29,8 @@ use crate::fork::Claim;
 use crate::locking::Locking;
 use crate::name::{NAME_MAX, ObjectName, Place};
 use crate::object::{mode, set_mode};
+#[cfg(target_os = "linux")]
+use crate::unnamed;
 
 /// Why there is no flink to work with.
 #[derive(Debug)]
@@ -90,6 +97,22 @@ pub(crate) struct Locked {
 }
 
 impl Locked {
+    /// Puts a flink that names `name` at `place`, whole and locked, if nothing is there: in one step, without a draft. `None` if something
+    /// is there, or anything else was in the way: then a [`Draft`] tells what.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn publish<L: Locking>(place: &Place, name: &ObjectName, group: bool) -> Option<Self> {
+        let file = unnamed::make(place, name.text(), mode(group))?;
+        L::try_lock_file(file.as_fd(), place.text()).ok()?.then_some(())?;
+        let lock = Claim::keep(file.into(), L::unlock, place.text()).ok()?;
+        unnamed::link(lock.as_fd(), place).then(|| Self { lock, name: name.clone() })
+    }
+
+    /// There is no such step here.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn publish<L: Locking>(_place: &Place, _name: &ObjectName, _group: bool) -> Option<Self> {
+        None
+    }
+
     /// Whether the path still names the file that was locked.
     pub(crate) fn is_current(&self, place: &Place) -> Result<bool, OsError> {
         let held = self.lock.metadata().map_err(|e| failed("fstat", &e, place.text()))?;
@@ -143,7 +166,7 @@ impl<L: Locking> Draft<L> {
 
     /// Writes a flink that names `name` beside `place`. There is one name for drafts, so that the dead leave at most one.
     pub(crate) fn write(place: &Place, name: &ObjectName, group: bool) -> Result<Self, DraftFault> {
-        let path = place.beside("seqslot-new");
+        let path = Self::path(place);
         let label = path.to_str().unwrap_or(place.text());
         for _ in 0..Self::TRIES {
             let mut options = OpenOptions::new();
@@ -179,6 +202,18 @@ impl<L: Locking> Draft<L> {
             return Ok(draft);
         }
         Err(DraftFault::Busy)
+    }
+
+    /// Where drafts of the flink at `place` are.
+    fn path(place: &Place) -> PathBuf {
+        place.beside("seqslot-new")
+    }
+
+    /// Removes the draft that a dead creator may have left, where the flink goes and nobody may ever draft again. A living one's stays.
+    pub(crate) fn sweep(place: &Place) {
+        let path = Self::path(place);
+        // What this fails at, the next to draft meets again, and tells.
+        let _ = Self::remove_dead(&path, place.text());
     }
 
     /// Removes a draft that nobody has locked.
@@ -263,6 +298,51 @@ mod tests {
 
         fn is_claimed(_object: &Object, _lock: Lock) -> Result<bool, OsError> {
             Ok(false)
+        }
+    }
+
+    /// Gives every lock that is asked for, as a system without other processes would.
+    #[derive(Debug)]
+    struct Alone;
+
+    // SAFETY: no claim is ever made.
+    unsafe impl Locking for Alone {
+        fn try_lock_file(_file: BorrowedFd<'_>, _path: &str) -> Result<bool, OsError> {
+            Ok(true)
+        }
+
+        fn unlock(_file: BorrowedFd<'_>) {}
+
+        fn claim(_object: &Object, _lock: Lock) -> Result<Option<Claim>, OsError> {
+            Ok(None)
+        }
+
+        fn is_claimed(_object: &Object, _lock: Lock) -> Result<bool, OsError> {
+            Ok(false)
+        }
+    }
+
+    #[test]
+    fn a_draft_and_a_file_without_a_name_become_the_same_flink_and_replace_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = || fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        for drafted in [true, false] {
+            let place = Place::new(&dir.path().join("s.flink")).unwrap();
+            let publish = |name: &ObjectName| match drafted {
+                true => Draft::<Alone>::write(&place, name, true).unwrap().publish(&place).unwrap().ok(),
+                false => Locked::publish::<Alone>(&place, name, true),
+            };
+            let name = ObjectName::random();
+            let Some(locked) = publish(&name) else {
+                assert!(!drafted, "a draft works everywhere");
+                continue;
+            };
+            assert_eq!((names(), fs::read_to_string(place.path()).unwrap().as_str()), (vec!["s.flink".into()], name.text()));
+            assert_eq!(fs::metadata(place.path()).unwrap().mode() & 0o777, 0o660, "whatever the mask says");
+            assert!(publish(&ObjectName::random()).is_none());
+            assert_eq!((names(), fs::read_to_string(place.path()).unwrap().as_str()), (vec!["s.flink".into()], name.text()));
+            locked.remove(&place).unwrap();
+            assert!(names().is_empty());
         }
     }
 

@@ -19,7 +19,7 @@
 //! # The flink
 //!
 //! A segment's path names a small file, the flink, that holds the name of the shared memory object (`/seqslot-` and 16
-//! hexadecimal digits) and nothing else. It appears by `link(2)` and is replaced by `rename(2)`, so that it is whole or not
+//! hexadecimal digits) and nothing else. It appears by `link(2)`, of a file that had no name before where the system has such files, and is replaced by `rename(2)`, so that it is whole or not
 //! there, and its creator holds a lock on it until the object is made. The flink is there before the object is and goes
 //! after it, so whatever process is killed at whatever instruction, no object is left that no flink names.
 #![deny(unsafe_code)]
@@ -44,6 +44,9 @@ pub mod object;
 pub mod remove;
 #[allow(unsafe_code, reason = "a memory handle to a private copy")]
 pub mod shm_reader;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "linkat of a descriptor")]
+mod unnamed;
 
 pub use allocator::{PosixSlotError, ShmFault, SlotAllocator};
 pub use call::{failed, last_failure};

@@ -32,6 +32,9 @@ pub fn create<L: Locking>(path: &Path, spec: ObjectSpec) -> Result<Created<Posix
     }
     for _ in 0..TRIES {
         let name = ObjectName::random();
+        if let Some(locked) = Locked::publish::<L>(&place, &name, spec.group) {
+            return made(make(&place, locked, spec));
+        }
         let draft = match Draft::<L>::write(&place, &name, spec.group) {
             Ok(draft) => draft,
             Err(DraftFault::Busy) => return Err(busy::<L>(&place)),
@@ -42,10 +45,14 @@ pub fn create<L: Locking>(path: &Path, spec: ObjectSpec) -> Result<Created<Posix
             Err(draft) => take_over(&place, draft)?,
         };
         if let Some(locked) = locked {
-            return make(&place, locked, spec).map_err(CreateFault::Os)?.ok_or(CreateFault::BeingCreated);
+            return made(make(&place, locked, spec));
         }
     }
     Err(CreateFault::BeingCreated)
+}
+
+fn made<T>(answer: Result<Option<T>, OsError>) -> Result<T, CreateFault> {
+    answer.map_err(CreateFault::Os)?.ok_or(CreateFault::BeingCreated)
 }
 
 /// Puts the draft over the flink of a dead owner; `None` if the flink changed meanwhile.
@@ -176,6 +183,7 @@ pub(crate) fn unlink<L: Locking>(object: &Object) -> Result<(), OsError> {
         Some(flink) => {
             object::unlink(name)?;
             L::tidy(object);
+            Draft::<L>::sweep(place);
             flink.remove(place)
         }
         // Removed by hand, or replaced by something else: the object is this one still, its name was drawn once.

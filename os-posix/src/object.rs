@@ -286,7 +286,9 @@ fn is_trusted(uid: u32, gid: u32, mode: u32) -> bool {
 #[cfg(target_os = "linux")]
 fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
     const STEP: u64 = 64 << 20;
-    if room(file).is_some_and(|room| len > room) {
+    // Less than this is not worth the question: trying takes and gives back no more than that.
+    const LITTLE: u64 = 1 << 20;
+    if len > LITTLE && room(file).is_some_and(|room| len > room) {
         return Err(OsError::new("fallocate", libc::ENOSPC, label));
     }
     let mut at = 0;

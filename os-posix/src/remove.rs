@@ -5,7 +5,7 @@ use std::path::Path;
 
 use seqslot_core::{Access, Lock, OsError};
 
-use crate::flink::{Flink, FlinkFault};
+use crate::flink::{Draft, Flink, FlinkFault};
 use crate::locking::{Locking, every_lock};
 use crate::name::Place;
 use crate::named::lock_flink;
@@ -105,6 +105,7 @@ pub fn remove<L: Locking>(path: &Path, force: bool) -> Result<(), RemoveError> {
         _ => None,
     };
     object::unlink(&flink.name)?;
+    Draft::<L>::sweep(&place);
     let removed = flink.remove(&place);
     drop(owner);
     if let Some(object) = &object {
