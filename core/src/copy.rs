@@ -91,7 +91,7 @@ unsafe fn shared_word<'a>(base: *const AtomicU32, at: usize) -> &'a AtomicU32 {
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(seqslot_no_asm)))]
 mod wide {
-    //! SSE2 up to 128 bytes, AVX where the processor has it, string moves for long copies.
+    //! SSE2 below 128 bytes, AVX from there where the processor has it, string moves for long copies.
 
     use core::arch::asm;
 
@@ -99,6 +99,8 @@ mod wide {
 
     /// Bytes from which the string move is at least as fast as vector moves.
     const STRING_FROM: usize = 8192;
+    /// The same where both sides stand at the same place in their cache lines.
+    const STRING_FROM_IN_STEP: usize = 4096;
 
     const KNOWN: u8 = 1;
     const AVX: u8 = 2;
@@ -186,12 +188,16 @@ mod wide {
         if features == 0 {
             features = ask();
         }
-        if len >= STRING_FROM && features & FAST_STRINGS != 0 {
+        let string_from = if (from.addr() ^ to.addr()).is_multiple_of(64) { STRING_FROM_IN_STEP } else { STRING_FROM };
+        if len >= string_from && features & FAST_STRINGS != 0 {
             // SAFETY: the caller's duties.
             unsafe { string(from, to, len) }
-        } else if len >= 128 && features & AVX != 0 {
-            // SAFETY: the caller's duties; at least 128 bytes; AVX is there.
+        } else if len > 256 && features & AVX != 0 {
+            // SAFETY: the caller's duties; more than 256 bytes; AVX is there.
             unsafe { avx(from, to, len) }
+        } else if len >= 128 && features & AVX != 0 {
+            // SAFETY: the caller's duties; from 128 to 256 bytes; AVX is there.
+            unsafe { ends_of_128(from, to, len - 128) }
         } else {
             // SAFETY: the caller's duties.
             unsafe { sse(from, to, len) }
@@ -216,15 +222,49 @@ mod wide {
         }
     }
 
-    /// The first 32 bytes, blocks of 128 from the next aligned place on, and the last 128 once more.
+    /// Copies 128 bytes from the start and 128 from `back`.
     ///
     /// # Safety
-    /// Those of [`copy`], for at least 128 bytes; the processor and the system know AVX.
+    /// Those of [`copy`] for `back + 128` bytes; the processor and the system know AVX.
+    unsafe fn ends_of_128(from: *const u8, to: *mut u8, back: usize) {
+        // SAFETY: both ends are valid on both sides by the caller's duties. Not `pure`, so no access is left out, merged or moved. The
+        // upper halves of the registers are left as a function of the calling convention leaves them.
+        unsafe {
+            asm!(
+                "vmovups ymm0, ymmword ptr [{from}]",
+                "vmovups ymm1, ymmword ptr [{from} + 32]",
+                "vmovups ymm2, ymmword ptr [{from} + 64]",
+                "vmovups ymm3, ymmword ptr [{from} + 96]",
+                "vmovups ymm4, ymmword ptr [{from} + {back}]",
+                "vmovups ymm5, ymmword ptr [{from} + {back} + 32]",
+                "vmovups ymm6, ymmword ptr [{from} + {back} + 64]",
+                "vmovups ymm7, ymmword ptr [{from} + {back} + 96]",
+                "vmovups ymmword ptr [{to}], ymm0",
+                "vmovups ymmword ptr [{to} + 32], ymm1",
+                "vmovups ymmword ptr [{to} + 64], ymm2",
+                "vmovups ymmword ptr [{to} + 96], ymm3",
+                "vmovups ymmword ptr [{to} + {back}], ymm4",
+                "vmovups ymmword ptr [{to} + {back} + 32], ymm5",
+                "vmovups ymmword ptr [{to} + {back} + 64], ymm6",
+                "vmovups ymmword ptr [{to} + {back} + 96], ymm7",
+                "vzeroupper",
+                from = in(reg) from, to = in(reg) to, back = in(reg) back,
+                out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    /// The first 32 bytes, blocks of 256 from the next aligned place on, and the last 256 once more.
+    ///
+    /// # Safety
+    /// Those of [`copy`], for more than 256 bytes; the processor and the system know AVX.
     unsafe fn avx(from: *const u8, to: *mut u8, len: usize) {
         // 4 to 32 bytes, to where the stores are aligned: a store across two lines costs more than a load. Whole words, so that the shared side
         // stays aligned to its own.
         let skip = 32 - (to.addr() & 28);
-        // SAFETY: reads and writes bytes 0..32, [skip, skip + 128 * n) below `len`, and len - 128..len. Not `pure`, so no access is
+        // SAFETY: reads and writes bytes 0..32, [skip, skip + 256 * n) below `len`, and len - 256..len. Not `pure`, so no access is
         // left out, merged or moved. The upper halves of the registers are left as a function of the calling convention leaves them.
         unsafe {
             asm!(
@@ -236,11 +276,19 @@ mod wide {
                 "vmovups ymm1, ymmword ptr [{from} + {at} + 32]",
                 "vmovups ymm2, ymmword ptr [{from} + {at} + 64]",
                 "vmovups ymm3, ymmword ptr [{from} + {at} + 96]",
+                "vmovups ymm4, ymmword ptr [{from} + {at} + 128]",
+                "vmovups ymm5, ymmword ptr [{from} + {at} + 160]",
+                "vmovups ymm6, ymmword ptr [{from} + {at} + 192]",
+                "vmovups ymm7, ymmword ptr [{from} + {at} + 224]",
                 "vmovups ymmword ptr [{to} + {at}], ymm0",
                 "vmovups ymmword ptr [{to} + {at} + 32], ymm1",
                 "vmovups ymmword ptr [{to} + {at} + 64], ymm2",
                 "vmovups ymmword ptr [{to} + {at} + 96], ymm3",
-                "sub {at}, -128",
+                "vmovups ymmword ptr [{to} + {at} + 128], ymm4",
+                "vmovups ymmword ptr [{to} + {at} + 160], ymm5",
+                "vmovups ymmword ptr [{to} + {at} + 192], ymm6",
+                "vmovups ymmword ptr [{to} + {at} + 224], ymm7",
+                "add {at}, 256",
                 "3:",
                 "cmp {at}, {last}",
                 "jb 2b",
@@ -248,13 +296,22 @@ mod wide {
                 "vmovups ymm1, ymmword ptr [{from} + {last} + 32]",
                 "vmovups ymm2, ymmword ptr [{from} + {last} + 64]",
                 "vmovups ymm3, ymmword ptr [{from} + {last} + 96]",
+                "vmovups ymm4, ymmword ptr [{from} + {last} + 128]",
+                "vmovups ymm5, ymmword ptr [{from} + {last} + 160]",
+                "vmovups ymm6, ymmword ptr [{from} + {last} + 192]",
+                "vmovups ymm7, ymmword ptr [{from} + {last} + 224]",
                 "vmovups ymmword ptr [{to} + {last}], ymm0",
                 "vmovups ymmword ptr [{to} + {last} + 32], ymm1",
                 "vmovups ymmword ptr [{to} + {last} + 64], ymm2",
                 "vmovups ymmword ptr [{to} + {last} + 96], ymm3",
+                "vmovups ymmword ptr [{to} + {last} + 128], ymm4",
+                "vmovups ymmword ptr [{to} + {last} + 160], ymm5",
+                "vmovups ymmword ptr [{to} + {last} + 192], ymm6",
+                "vmovups ymmword ptr [{to} + {last} + 224], ymm7",
                 "vzeroupper",
-                from = in(reg) from, to = in(reg) to, at = inout(reg) skip => _, last = in(reg) len - 128,
+                from = in(reg) from, to = in(reg) to, at = inout(reg) skip => _, last = in(reg) len - 256,
                 out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
                 options(nostack),
             );
         }
@@ -300,6 +357,10 @@ mod wide {
             if ask() & AVX == 0 || len < 128 {
                 // SAFETY: the caller's duties.
                 return unsafe { sse(from, to, len) };
+            }
+            if len <= 256 {
+                // SAFETY: the caller's duties; asked just now.
+                return unsafe { ends_of_128(from, to, len - 128) };
             }
             // SAFETY: the caller's duties; asked just now.
             unsafe { avx(from, to, len) }
@@ -394,7 +455,7 @@ mod tests {
 
     #[test]
     fn every_length_and_alignment_survives_the_way_there_and_back() {
-        for len in (0..300).chain([1023, 1024, 1025, 4095, 4096, 4099, 8192]) {
+        for len in (0..300).chain([511, 513, 768, 1023, 1024, 1025, 4095, 4096, 4099, 8192]) {
             for skip in 0..16 {
                 let (words, sent) = (words(len), sent(len));
                 let shared = &words[skip..];

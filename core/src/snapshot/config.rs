@@ -2,8 +2,9 @@
 
 use super::value::SnapshotValue;
 use crate::error::GeometryError;
+use crate::layout::LINE;
 use crate::layout::head::FLAG_ALWAYS_WAKE;
-use crate::layout::snapshot::{BUFFERS_MIN, SnapshotShape};
+use crate::layout::snapshot::{BUFFER_HEADER_LEN, BUFFERS_MIN, SnapshotShape};
 
 /// The properties of a new snapshot segment; they are fixed when it is made.
 ///
@@ -58,7 +59,8 @@ impl SnapshotConfig {
         Self { buffers, ..self }
     }
 
-    /// Alignment of the values in the segment: a power of two up to 4096; 16 at least is used.
+    /// Alignment of the values in the segment: a power of two up to 4096. 16 at least is used, and 64, a cache line, for values of 1 KiB and
+    /// more, and for others where it takes no more memory: copies are quicker so.
     pub fn align(self, align: usize) -> Self {
         Self { align, ..self }
     }
@@ -100,9 +102,44 @@ impl SnapshotConfig {
         let capacity = u32::try_from(self.capacity)
             .map_err(|_| GeometryError::CapacityOverflow { capacity: self.capacity as u64, max: crate::layout::slots::CAPACITY_MAX })?;
         let align = u32::try_from(self.align).map_err(|_| GeometryError::Align { align: u32::MAX })?;
-        // The least payload offset serves every alignment up to it.
-        let align = if align.is_power_of_two() { align.max(16) } else { align };
+        let align = if align.is_power_of_two() { align.max(least_align(self.capacity)) } else { align };
         let flags = if self.always_wake { FLAG_ALWAYS_WAKE } else { 0 };
         Ok(SnapshotShape { buffers: self.buffers, capacity, align, flags })
+    }
+}
+
+/// Bytes from which a value starts a line of its own, whatever is left of the one before it.
+const LINE_FROM: usize = 1024;
+
+/// What values of `capacity` bytes are aligned to at least: a line, if they are long or take as many lines so as behind their generation,
+/// else what the least payload offset serves.
+fn least_align(capacity: usize) -> u32 {
+    let beside = capacity % LINE;
+    let is_free = beside == 0 || beside > LINE - BUFFER_HEADER_LEN;
+    (if capacity >= LINE_FROM || is_free { LINE } else { BUFFER_HEADER_LEN }) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::snapshot::SnapshotGeometry;
+
+    #[test]
+    fn a_value_starts_a_line_where_it_is_long_or_takes_no_more_lines_so() {
+        let stride = |shape| SnapshotGeometry::new(shape).unwrap().stride;
+        for capacity in 1..2048 {
+            let shape = SnapshotConfig::bytes(capacity).shape().unwrap();
+            let [close, apart] = [16, 64].map(|align| stride(SnapshotShape { align, ..shape }));
+            let starts_a_line = capacity >= LINE_FROM || close == apart;
+            assert_eq!(shape.align, if starts_a_line { 64 } else { 16 }, "{capacity} bytes");
+            assert!(apart - close <= 64, "{capacity} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_beyond_a_line_is_kept_and_what_cannot_be_is_refused() {
+        assert_eq!(SnapshotConfig::bytes(4096).align(4096).shape().unwrap().align, 4096);
+        assert_eq!(SnapshotConfig::bytes(8).align(32).shape().unwrap().align, 32);
+        assert_eq!(SnapshotConfig::bytes(4096).align(48).shape().unwrap().align, 48, "the geometry refuses it");
     }
 }

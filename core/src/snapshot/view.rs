@@ -5,6 +5,7 @@ use portable_atomic::Ordering;
 use super::SNAPSHOT_TRIES_MAX;
 use super::decide::{BUSY, Mismatch, high, join, low, mismatch, next, resume};
 use crate::error::{CreateError, HeadError, PublishError, SnapshotError};
+use crate::layout::LINE;
 use crate::layout::control::{CLOSED_AT, ENTRY_LOCK};
 use crate::layout::head::{HEAD_LEN, Head, READY_AT};
 use crate::layout::snapshot::{
@@ -170,9 +171,27 @@ impl<M: Memory> SnapshotView<M> {
         if into.len() != self.geometry.capacity as usize {
             return Err(SnapshotError::TypeMismatch);
         }
+        if seen != 0 {
+            self.expect_after(seen);
+        }
         match self.attempt(latest, seen, into) {
             Ok(answer) => Ok(answer),
             Err(failure) => self.read_again(failure, seen, into),
+        }
+    }
+
+    /// Asks for the first two lines of the buffer after generation `seen`, and of the other one where there are two.
+    ///
+    /// It depends on nothing that `latest` says. So a processor that expects `latest` to have moved brings these lines while it waits for
+    /// that of `latest`, not after it; and whoever finds `latest` unmoved has not asked for them.
+    #[inline(always)]
+    fn expect_after(&self, seen: u64) {
+        let second = LINE.min(self.geometry.stride as usize - LINE);
+        let ahead = if self.geometry.buffers == 2 { 2 } else { 1 };
+        for after in 1..=ahead {
+            let at = self.geometry.buffer_at(low(seen).wrapping_add(after));
+            self.memory.prefetch(at, false);
+            self.memory.prefetch(at + second, false);
         }
     }
 

@@ -23,12 +23,13 @@ const ROW: &str = "snap-contended";
 pub fn measure(plan: &Plan, out: &mut Vec<Figure>) -> Outcome {
     let ticks = Ticks::calibrate();
     let reads = plan.scaled(READS);
-    let mut rounds = CellKind::ALL.map(|_| [Vec::new(), Vec::new(), Vec::new()]);
+    let mut rounds = CellKind::ALL.map(|_| [const { Vec::new() }; 4]);
     for round in 0..plan.rounds {
         for (kind, rounds) in CellKind::ALL.iter().zip(&mut rounds) {
             let name = plan.scratch().join(format!("cell-{}-{round}", *kind as u32));
             let read = kind.visit(Watch { kind: *kind, name, reads, ticks });
             rounds[1].push(vec![read.fresh.len() as f64 / read.all.len() as f64 * 100.0]);
+            rounds[3].push(vec![read.without as f64 / read.all.len() as f64 * 100.0]);
             // In a short round some hand out nothing but what they had.
             if !read.fresh.is_empty() {
                 rounds[0].push(read.fresh);
@@ -36,11 +37,12 @@ pub fn measure(plan: &Plan, out: &mut Vec<Figure>) -> Outcome {
             rounds[2].push(read.all);
         }
     }
-    for (kind, [mut fresh, mut share, mut all]) in CellKind::ALL.iter().zip(rounds) {
+    for (kind, [mut fresh, mut share, mut all, mut without]) in CellKind::ALL.iter().zip(rounds) {
         if !fresh.is_empty() {
             out.push(Figure::of_rounds(ROW, kind.name(), Unit::Nanoseconds, &mut fresh));
         }
         out.push(Figure::of_rounds(ROW, &format!("parts, {}: reads that were fresh", kind.name()), Unit::Percent, &mut share));
+        out.push(Figure::of_rounds(ROW, &format!("parts, {}: reads without a value", kind.name()), Unit::Percent, &mut without));
         out.push(Figure::of_rounds(ROW, &format!("parts, {}: any read", kind.name()), Unit::Nanoseconds, &mut all));
     }
     Ok(())
@@ -57,6 +59,8 @@ struct Watch {
 pub struct Times {
     all: Vec<f64>,
     fresh: Vec<f64>,
+    /// Reads that gave up.
+    without: usize,
 }
 
 impl VisitCell for Watch {
@@ -76,7 +80,7 @@ impl VisitCell for Watch {
         let other = Other::start(false, start, &desk);
         desk.wait_for(Word::Ready, 1);
         let mut lens = C::lens(&self.name, desk.cell());
-        let mut times = Times { all: Vec::with_capacity(self.reads), fresh: Vec::with_capacity(self.reads) };
+        let mut times = Times { all: Vec::with_capacity(self.reads), fresh: Vec::with_capacity(self.reads), without: 0 };
         let mut newest = 0;
         for number in 0..WARM + self.reads {
             let start = tick();
@@ -92,6 +96,7 @@ impl VisitCell for Watch {
             if number >= WARM {
                 let time = self.ticks.between(start, end);
                 times.all.push(time);
+                times.without += usize::from(value.is_none());
                 if is_fresh {
                     times.fresh.push(time);
                 }
