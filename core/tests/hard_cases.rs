@@ -137,10 +137,10 @@ unsafe impl Os for Hooked {
 
 #[test]
 fn a_mark_lost_between_two_levels_is_found_again() {
-    let segment = segment(&Config::slots(64, 8).writers(2));
+    let segment = segment(&Config::slots(65, 8).writers(2));
     let (one, reader) = (segment.writer().unwrap(), segment.reader().unwrap());
     let mut held = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..65 {
         one.send(b"x").unwrap();
         held.push(reader.take().unwrap().unwrap());
     }
@@ -307,7 +307,7 @@ fn what_nobody_took_away_is_not_missed() {
 
 #[test]
 fn scarcity_ends_when_slots_are_plenty() {
-    let segment = segment(&Config::slots(64, 8).writers(2));
+    let segment = segment(&Config::slots(65, 8).writers(2));
     let (one, two, reader) = (segment.writer().unwrap(), segment.writer().unwrap(), segment.reader().unwrap());
     two.send(b"x").unwrap();
     drop(reader.take().unwrap());
@@ -323,6 +323,23 @@ fn scarcity_ends_when_slots_are_plenty() {
         while reader.take().unwrap().is_some() {}
     }
     assert_eq!(segment.view().flags().load(Relaxed) & SCARCE, 0, "every commit and release still goes the slow way");
+}
+
+#[test]
+fn readers_that_are_behind_are_no_scarcity_and_order_stays() {
+    let segment = segment(&Config::slots(8, 8).writers(1).readers(1));
+    let (writer, reader) = (segment.writer().unwrap(), segment.reader().unwrap());
+    for round in 0..50_u8 {
+        while writer.send(&[round]).is_ok() {}
+        assert_eq!(writer.try_loan().err(), Some(LoanError::NoFreeSlot));
+        for step in 0..3 {
+            let slot = reader.take().unwrap().map(|sample| sample.slot());
+            assert_eq!(slot, Some((u32::from(round) * 3 + step) % 8), "ring order");
+            writer.send(&[round]).unwrap();
+            assert!(writer.try_loan().is_err(), "one was read, one was sent");
+        }
+    }
+    assert_eq!(segment.view().flags().load(Relaxed) & SCARCE, 0);
 }
 
 #[test]

@@ -68,7 +68,13 @@ impl Plan {
             1 if !by_face => Policy::Overwrite,
             _ => Policy::Block,
         };
-        let slots = if chance(70) { 1 + below(5) as u32 } else { 1 + below(16) as u32 };
+        let slots = if chance(70) {
+            1 + below(5) as u32
+        } else if chance(80) {
+            1 + below(16) as u32
+        } else {
+            65 + below(8) as u32
+        };
         let writers = 1 + below(4) as u32;
         let readers = if chance(4) { 32 } else { below(7) as u32 };
         let reader_max = if policy == Policy::Overwrite { 31 } else { 32 };

@@ -7,7 +7,12 @@ use crate::segment::SegmentHandle;
 use crate::slots::reserve::Reserved;
 
 /// Slots tried in ring order before slots count as scarce.
-const PROBES: u32 = 8;
+const PROBES: u32 = 64;
+/// In segments of so many slots that is all of them: then nothing is free, and scarcity is no question. (Models have few slots, and are to
+/// see them scarce.)
+const EXACT: u32 = if cfg!(loom) { 0 } else { PROBES };
+/// A free slot found farther than this in ring order shows that they are scarce.
+const NEAR: u32 = 8;
 /// Slots this writer committed last, tried first when slots are scarce.
 pub(super) const RECENT: usize = 4;
 /// From this stride on, ring order goes over a window of the slots first: large payloads in full ring order leave the cache.
@@ -34,6 +39,15 @@ pub(super) enum Way {
     Overwrite,
 }
 
+/// What a look in ring order came to.
+enum Looked {
+    Found(Reserved),
+    /// Nothing is free among those looked at.
+    Some,
+    /// Nothing is free.
+    Everywhere,
+}
+
 impl Way {
     /// The way while slots are not scarce.
     pub(super) fn of(geometry: &SlotsGeometry) -> Self {
@@ -51,7 +65,12 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
     #[inline(always)]
     pub(super) fn reserve_next(&self) -> Option<Reserved> {
         let slot = match self.way.get() {
-            Way::InOrder => self.step(),
+            Way::InOrder => {
+                // Goes on only with a slot: the next one that a reader lets go of is this one.
+                let got = self.claim(self.next.get())?;
+                self.step();
+                return Some(got);
+            }
             Way::Hottest if !self.position.get().is_multiple_of(SCARCE_PROBE) => self.recent(1),
             Way::Hottest | Way::Overwrite => return None,
         };
@@ -78,14 +97,11 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
                 return Some(got);
             }
             self.way.set(Way::of(geometry));
-            if self.left.get() <= self.window && self.window < geometry.slots {
-                // The readers are a whole window behind: on over the other slots.
-                self.next.set((self.first + self.window) % geometry.slots);
-                self.left.set(geometry.slots - self.window);
-            }
-            let got = (0..PROBES).find_map(|_| self.probe());
-            if got.is_some() {
-                return got;
+            match self.reserve_in_order(geometry) {
+                Looked::Found(got) => return Some(got),
+                // Nothing is free. Readers that are behind are no scarcity: what they let go of is next in ring order.
+                Looked::Everywhere => return None,
+                Looked::Some => {}
             }
             self.plenty.set(0);
             self.failures.set(0);
@@ -93,6 +109,30 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         }
         self.way.set(Way::Hottest);
         self.reserve_scarce()
+    }
+
+    /// Looks further in ring order: over the other slots where the readers are a window behind, past what is held.
+    fn reserve_in_order(&self, geometry: &SlotsGeometry) -> Looked {
+        let (next, left) = (self.next.get(), self.left.get());
+        if left <= self.window && self.window < geometry.slots {
+            self.next.set((self.first + self.window) % geometry.slots);
+            self.left.set(geometry.slots - self.window);
+        }
+        for tried in 0..PROBES.min(geometry.slots) {
+            if let Some(got) = self.probe() {
+                if tried >= NEAR {
+                    // Free slots are far from where this writer looks: a matter for the map.
+                    self.protocol().become_scarce();
+                }
+                return Looked::Found(got);
+            }
+        }
+        if geometry.slots > EXACT {
+            return Looked::Some;
+        }
+        self.next.set(next);
+        self.left.set(left);
+        Looked::Everywhere
     }
 
     /// Nothing is free: perhaps dead peers hold some.
