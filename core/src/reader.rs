@@ -270,6 +270,10 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
             if woken == Woken::TimedOut {
                 self.look_for_the_dead()?;
             }
+            // Before it registers again, which costs a fence on every processor.
+            if let Some(sample) = self.take()? {
+                return Ok(sample);
+            }
         }
     }
 
