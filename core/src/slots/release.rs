@@ -18,10 +18,12 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             return self.unpin_at(reader, index);
         }
         let Some(slot) = view.slot(index) else { return };
-        if view.geometry().readers == 1 {
-            // Nobody else's bit counts, and no writer stores to the word before mine is cleared: what the exchange below would come to.
-            // ORDERING: Relaxed, then Release, edge "release"; as below.
-            slot.unread().store(slot.unread().load(Relaxed) & !reader.bit(), Release);
+        // ORDERING: Relaxed; a bit that is set is mine, and stays until I clear it.
+        if view.geometry().readers == 1 && slot.unread().load(Relaxed) == reader.bit() {
+            // Nobody else has a bit, and no writer stores to the word before mine is cleared: what the exchange below would come to. A
+            // sample of the slot face is owed to all 32: of it a late mark may find the slot on loan, and is to leave the word 0.
+            // ORDERING: Release, edge "release"; as below.
+            slot.unread().store(0, Release);
         } else {
             // ORDERING: Release, edge "release"; pairs with the Acquire of the claim's second look: my use of the payload is over.
             slot.unread().fetch_and(!reader.bit(), Release);
