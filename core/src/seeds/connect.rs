@@ -1,8 +1,8 @@
 //! Readers that are declared gone, and that come back.
 //!
 //! `disconnected` is set before the sweep: a commit between the two is masked by the bit, one before it is swept. It is cleared after
-//! a sweep, so that who comes back owes nothing from before. A reserve that loaded the mask before it was cleared may still reuse one
-//! slot committed meanwhile: the reader that came back does not find it, or `read_slot` tells it.
+//! a sweep, so that who comes back owes nothing from before; and then comes another behind a full fence, as in a join (edge "again"): of a
+//! slot that a reserve takes because it saw the bit set, the publication is seen, and what it is owed is not shown.
 
 use portable_atomic::Ordering::{Relaxed, Release};
 
@@ -42,6 +42,9 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.sweep_bit(reader);
         // ORDERING: Release; who sees the bit cleared sees the sweep.
         self.view.disconnected().fetch_and(!reader.bit(), Release);
+        // Full fence, edge "again".
+        self.view.memory().fence_full();
+        self.sweep_bit(reader);
         self.tell_of_freed_slots();
     }
 

@@ -60,7 +60,7 @@ pub(crate) struct Writing<O: SlotsOs> {
 struct Failed {
     generation: u64,
     active: u32,
-    extra: u32,
+    connected: u32,
 }
 
 impl<O: SlotsOs> Writing<O> {
@@ -100,9 +100,8 @@ impl<O: SlotsOs> Writing<O> {
     pub(super) fn reserve(&mut self, segment: &Segment<O>, wanted: u32) -> Result<Reserved, SlotError> {
         let me = self.entry(segment)?;
         let view = segment.view();
-        // ORDERING: Acquire, edge "disconnect"; pairs with the Release of a disconnection.
-        let extra = wanted & first_bits(view.geometry().readers) & !view.disconnected().load(Acquire);
-        let got = self.find(segment.protocol(), me, extra).ok_or(SlotError::NoFreeSlot)?;
+        let named = wanted & first_bits(view.geometry().readers);
+        let got = self.find(segment.protocol(), me, named).ok_or(SlotError::NoFreeSlot)?;
         // ORDERING: Release fence, edge "reuse"; pairs with the Acquire fence of a late reader's `read_slot`: whoever copies a byte that
         // is written from here on finds the claim when it looks again.
         view.memory().fence(Release);
@@ -110,43 +109,43 @@ impl<O: SlotsOs> Writing<O> {
         Ok(got)
     }
 
-    fn find(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, extra: u32) -> Option<Reserved> {
+    fn find(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, named: u32) -> Option<Reserved> {
         if protocol.view.geometry().capacity >= LARGE
-            && let Some(got) = self.find_recent(protocol, me, extra)
+            && let Some(got) = self.find_recent(protocol, me, named)
         {
             return Some(got);
         }
         if protocol.is_scarce() {
-            if let Some(got) = self.probe_for_plenty(protocol, me, extra) {
+            if let Some(got) = self.probe_for_plenty(protocol, me, named) {
                 return Some(got);
             }
         } else {
             for _ in 0..PROBES {
-                if let Some(got) = self.probe(protocol, me, extra) {
+                if let Some(got) = self.probe(protocol, me, named) {
                     return Some(got);
                 }
             }
             self.plenty = 0;
             protocol.become_scarce();
         }
-        self.find_marked(protocol, me, extra).or_else(|| self.find_anywhere(protocol, me, extra))
+        self.find_marked(protocol, me, named).or_else(|| self.find_anywhere(protocol, me, named))
     }
 
     /// Tries the next slot in ring order.
     #[inline]
-    fn probe(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, extra: u32) -> Option<Reserved> {
+    fn probe(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, named: u32) -> Option<Reserved> {
         let slot = self.next;
         self.next = if slot + 1 >= protocol.view.geometry().slots { 0 } else { slot + 1 };
-        protocol.claim(me, slot, extra)
+        protocol.claim(me, slot, named)
     }
 
     /// Every so often: are slots still scarce?
-    fn probe_for_plenty(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, extra: u32) -> Option<Reserved> {
+    fn probe_for_plenty(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, named: u32) -> Option<Reserved> {
         self.scarce_reserves = self.scarce_reserves.wrapping_add(1);
         if !self.scarce_reserves.is_multiple_of(SCARCE_PROBE) {
             return None;
         }
-        let got = self.probe(protocol, me, extra);
+        let got = self.probe(protocol, me, named);
         self.plenty = if got.is_some() { self.plenty + 1 } else { 0 };
         if self.plenty >= PLENTIFUL {
             protocol.become_plentiful();
@@ -155,33 +154,35 @@ impl<O: SlotsOs> Writing<O> {
     }
 
     /// Tries the slots committed last, the last but one first: the last is most likely still being read.
-    fn find_recent(&self, protocol: ProtocolOf<'_, O>, me: WriterIndex, extra: u32) -> Option<Reserved> {
+    fn find_recent(&self, protocol: ProtocolOf<'_, O>, me: WriterIndex, named: u32) -> Option<Reserved> {
         let newest = self.oldest + RECENT - 1;
         [1, 2, 3, 0].into_iter().find_map(|back| {
             let slot = self.recent[(newest - back) % RECENT];
-            protocol.claim(me, slot, extra)
+            protocol.claim(me, slot, named)
         })
     }
 
     /// Takes marked slots out of the free map until one can be claimed; at most as many as there are slots.
-    fn find_marked(&self, protocol: ProtocolOf<'_, O>, me: WriterIndex, extra: u32) -> Option<Reserved> {
-        (0..protocol.view.geometry().slots).map_while(|_| protocol.pop_marked()).find_map(|slot| protocol.claim(me, slot, extra))
+    fn find_marked(&self, protocol: ProtocolOf<'_, O>, me: WriterIndex, named: u32) -> Option<Reserved> {
+        (0..protocol.view.geometry().slots).map_while(|_| protocol.pop_marked()).find_map(|slot| protocol.claim(me, slot, named))
     }
 
     /// Looks at every slot, so that "none is free" is true whatever the map shows (another mask may have taken the mark away); not
     /// again while nothing has moved since.
-    fn find_anywhere(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, extra: u32) -> Option<Reserved> {
+    fn find_anywhere(&mut self, protocol: ProtocolOf<'_, O>, me: WriterIndex, named: u32) -> Option<Reserved> {
         let view = protocol.view;
         // Before the look: what moves during it makes the next look worth while.
-        // ORDERING: Acquire, edge "leave", for `active`.
-        let now = Failed { generation: change::generation(view), active: view.active().load(Acquire), extra };
+        // ORDERING: Acquire, edge "leave", for `active`. Relaxed, for `disconnected`; compared only, as the claims load it again: whoever set
+        // it may have died before it moved a counter.
+        let connected = named & !view.disconnected().load(Relaxed);
+        let now = Failed { generation: change::generation(view), active: view.active().load(Acquire), connected };
         let is_known = self
             .failed
-            .is_some_and(|failed| failed.generation == now.generation && failed.active == now.active && failed.extra & !extra == 0);
+            .is_some_and(|failed| failed.generation == now.generation && failed.active == now.active && failed.connected & !connected == 0);
         if is_known {
             return None;
         }
-        let got = (0..view.geometry().slots).find_map(|slot| protocol.claim(me, slot, extra));
+        let got = (0..view.geometry().slots).find_map(|slot| protocol.claim(me, slot, named));
         self.failed = if got.is_none() { Some(now) } else { None };
         got
     }

@@ -7,6 +7,7 @@ use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 use super::Protocol;
 use super::decide::{claimed, is_free, owner_of};
 use super::parts::Slot;
+use super::view::SlotsView;
 use crate::index::WriterIndex;
 use crate::layout::control::SCARCE;
 use crate::memory::MemoryCas;
@@ -38,10 +39,10 @@ impl Reserved {
 }
 
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
-    /// Tries to claim slot `index` for `writer`; `None` if the slot is not free. Readers in `extra` count besides the active ones
-    /// (the seeds' face).
+    /// Tries to claim slot `index` for `writer`; `None` if the slot is not free. Readers in `named` count besides the active ones, unless
+    /// they are disconnected (the seeds' face).
     #[inline(always)]
-    pub(crate) fn claim(self, writer: WriterIndex, index: u32, extra: u32) -> Option<Reserved> {
+    pub(crate) fn claim(self, writer: WriterIndex, index: u32, named: u32) -> Option<Reserved> {
         let view = self.view.local();
         let slot = view.slot(index)?;
         // ORDERING: Relaxed; a hint, the CAS below decides.
@@ -49,21 +50,25 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         if owner_of(state) != 0 {
             return None;
         }
+        // Before the look at what is owed: who came back since it was disconnected is seen to owe nothing.
+        let counting = connected(&view, named);
         // ORDERING: Relaxed, both; a hint, the second look decides.
         let owed = slot.unread().load(Relaxed);
-        if owed != 0 && !is_free(owed, view.active().load(Relaxed) | extra) {
+        if owed != 0 && !is_free(owed, view.active().load(Relaxed) | counting) {
             return None;
         }
         let mine = claimed(state, writer.get());
         // ORDERING: Acquire, edge "unown"; pairs with the Release of whoever gave the slot up. Failure: Relaxed, nothing is concluded.
         slot.state().compare_exchange(state, mine, Acquire, Relaxed).ok()?;
         // ORDERING: Acquire, edge "release"; pairs with every reader's Release of its bit: their use of the payload is over.
-        let owed = slot.unread().load(Acquire);
-        if owed != 0 {
-            // Full fence, edge "again": whoever becomes active and is not seen below sees this slot's publication, and does not take it.
+        if slot.unread().load(Acquire) != 0 {
+            // Full fence, edge "again": whoever becomes active, or comes back, and is not seen below sees this slot's publication, and does
+            // not take it.
             view.memory().fence_full();
             // ORDERING: Acquire, edge "leave"; pairs with the Release of `active` by a reader that left, or its recoverer.
-            if !is_free(owed, view.active().load(Acquire) | extra) {
+            let counting = view.active().load(Acquire) | connected(&view, named);
+            // ORDERING: Acquire, edge "release", as above. Again: bits go, none comes while the slot is owned, and who came back owes nothing.
+            if !is_free(slot.unread().load(Acquire), counting) {
                 self.put_back(writer, index, state);
                 return None;
             }
@@ -135,4 +140,11 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         self.wake_writers();
         self.wake_change();
     }
+}
+
+/// Those of `named` who are not disconnected.
+#[inline(always)]
+fn connected<M: MemoryCas>(view: &SlotsView<M>, named: u32) -> u32 {
+    // ORDERING: Acquire, edge "disconnect"; pairs with the Release of a disconnection.
+    if named == 0 { 0 } else { named & !view.disconnected().load(Acquire) }
 }

@@ -17,7 +17,7 @@ use crate::world::{Face, Plan};
 pub const MUTATIONS: &[Mutation] = &[
     Mutation { model: AGAIN, name: "publication Relaxed", rules: &[rule(Unread, Store, Relaxed).when(Release)], expect: CaughtSoon },
     Mutation { model: AGAIN, name: "look at unread Relaxed", rules: &[rule(Unread, Load, Relaxed).by("reader")], expect: CaughtSoon },
-    Mutation { model: AGAIN, name: "mark Relaxed", rules: &[rule(Unread, Store, Relaxed).by("reader")], expect: CaughtSoon },
+    Mutation { model: AGAIN, name: "mark Relaxed", rules: &[rule(Unread, And, Relaxed).by("reader")], expect: CaughtSoon },
     Mutation {
         model: AGAIN,
         name: "second look Relaxed",
@@ -59,6 +59,18 @@ pub const MUTATIONS: &[Mutation] = &[
         rules: &[rule(Disconnected, Load, Relaxed).by("writer")],
         expect: CaughtSoon,
     },
+    Mutation {
+        model: SHOWN,
+        name: "reader comes back without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("reader")],
+        expect: CaughtSoon,
+    },
+    Mutation {
+        model: SHOWN,
+        name: "claim without its fence",
+        rules: &[rule(Kind::None, FullFence, NoFence).by("writer")],
+        expect: CaughtSoon,
+    },
     Mutation { model: BACK, name: "no sweep", rules: &[rule(Unread, And, Left)], expect: CaughtSoon },
     Mutation {
         model: SHARED,
@@ -80,6 +92,7 @@ const TWO: &str = "models::seeds::two_readers_of_the_mask_and_a_slot_used_again"
 const TAKE_UP: &str = "models::seeds::an_index_taken_up_while_somebody_commits";
 const GONE: &str = "models::seeds::a_disconnection_while_somebody_reserves";
 const BACK: &str = "models::seeds::a_reader_comes_back_while_somebody_reserves";
+const SHOWN: &str = "models::seeds::a_slot_shown_to_a_reader_that_came_back_while_somebody_reserves";
 const SHARED: &str = "models::seeds::an_index_is_shared_or_joined";
 const LAPPED: &str = "models::seeds::a_reader_that_was_lapped_while_somebody_commits";
 
@@ -274,6 +287,32 @@ fn a_reader_comes_back_while_somebody_reserves() {
         drain(&reader, 0, &mut got);
         assert!(got.is_empty() || got == [2], "{got:?}");
         assert!(!counts || looks_free_for(&writer, 1));
+    });
+}
+
+#[test]
+fn a_slot_shown_to_a_reader_that_came_back_while_somebody_reserves() {
+    let plan = Arc::new(Plan::for_faces(1, 1, 1).watching(&[Disconnected]));
+    check_faces("a slot shown to a reader that came back while somebody reserves", 3, Size::Small, move || {
+        let world = plan.world();
+        let writer = world.face("writer");
+        let reader = world.face("reader");
+        writer.mark_reader_disconnected(0).expect("nobody has the index");
+        let returning = thread::spawn(move || {
+            let mut got = Vec::new();
+            step(&reader, 0, &mut got);
+            (reader, got)
+        });
+        send(&writer, 1, 0);
+        let mask = !world.view().disconnected().load(Plainly) & 1;
+        let loan = if looks_free_for(&writer, mask) { writer.reserve_slot(1).ok() } else { None };
+        let sent = if loan.is_some() { 2 } else { 1 };
+        if let Some(loan) = loan {
+            commit(&writer, loan, 1);
+        }
+        let (reader, mut got) = returning.join().expect("no panic");
+        drain(&reader, 0, &mut got);
+        assert!(got.iter().all(|sequence| *sequence < sent) && got.is_sorted(), "{got:?} of {sent}");
     });
 }
 
