@@ -247,6 +247,8 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         let segment = &*self.shared.handle;
         let mut deadline = Deadline::new(segment.os(), timeout);
         let mut moves = 0_u32;
+        // Slept since the dead were looked for.
+        let mut unlooked = Duration::ZERO;
         loop {
             let view = segment.view();
             let wait = Wait::begin(segment.protocol(), view.reader_waiters(), view.reader_generation(), self.index().bit());
@@ -265,10 +267,15 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
                 continue;
             }
             let Some(slice) = deadline.next(READER_SLICE) else { return Err(TakeError::TimedOut) };
+            let slice = wait.at_most(slice);
             let woken = wait.sleep(slice);
             deadline.account(segment.os(), slice, woken);
             if woken == Woken::TimedOut {
-                self.look_for_the_dead()?;
+                unlooked += slice;
+                if unlooked >= READER_SLICE || deadline.next(READER_SLICE).is_none() {
+                    self.look_for_the_dead()?;
+                    unlooked = Duration::ZERO;
+                }
             }
             // Before it registers again, which costs a fence on every processor.
             if let Some(sample) = self.take()? {

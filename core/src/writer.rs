@@ -226,6 +226,7 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Writer<H, T> {
             if let Some(reserved) = self.reserve_by_looking_at_all() {
                 return Ok(self.lend(reserved));
             }
+            let slice = wait.at_most(slice);
             let woken = wait.sleep(slice);
             deadline.account(self.handle.os(), slice, woken);
         }

@@ -86,6 +86,8 @@ fn unregister<O: SlotsOs>(segment: &Segment<O>, writing: &mut Writing<O>, bit: u
 
 fn wait_registered<O: SlotsOs>(segment: &Segment<O>, bit: u32, last: u64, slice_max: Duration, deadline: &mut Deadline) {
     let view = segment.view();
+    // Slept since the dead were looked for.
+    let mut unlooked = Duration::ZERO;
     loop {
         // ORDERING: Acquire, edge "notify"; pairs with the Release of a bump: having seen it, the look below sees its change.
         let seen = view.change_generation().load(Acquire);
@@ -94,10 +96,14 @@ fn wait_registered<O: SlotsOs>(segment: &Segment<O>, bit: u32, last: u64, slice_
         }
         let Some(slice) = deadline.next(slice_max) else { return };
         let woken = segment.os().wait(view.change_generation().futex(), seen, bit, slice);
+        deadline.account(segment.os(), slice, woken);
         if woken == Woken::TimedOut {
+            unlooked += slice;
+        }
+        if unlooked >= WRITER_SLICE || woken == Woken::TimedOut && deadline.next(slice_max).is_none() {
             // Recovery moves a counter if there was somebody to recover. What cannot be looked at now is looked at after the next slice.
             let _ = segment.recover();
+            unlooked = Duration::ZERO;
         }
-        deadline.account(segment.os(), slice, woken);
     }
 }

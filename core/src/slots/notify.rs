@@ -93,10 +93,14 @@ impl<'s, M: MemoryCas, O: Os> Wait<'s, M, O> {
         Self { protocol, waiters, generation, bit, seen, covered }
     }
 
-    /// Sleeps until a notifier bumps the generation, at most `slice`. Where the heavy fence was refused a notifier may have missed the
-    /// bit: then for a moment only.
+    /// How long to sleep where `slice` is the longest. Where the heavy fence was refused a notifier may have missed the bit: then for a
+    /// moment only.
+    pub(crate) fn at_most(&self, slice: Duration) -> Duration {
+        if self.covered { slice } else { slice.min(UNCOVERED_SLICE) }
+    }
+
+    /// Sleeps until a notifier bumps the generation, at most `slice`, which is [`at_most`](Self::at_most) what it should be.
     pub(crate) fn sleep(self, slice: Duration) -> Woken {
-        let slice = if self.covered { slice } else { slice.min(UNCOVERED_SLICE) };
         self.protocol.os.wait(self.generation.futex(), self.seen, self.bit, slice)
     }
 }
