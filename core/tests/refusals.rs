@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use poke::Poke;
 use seeds_support::{dead, region, segment};
+use seqslot_core::layout::control::SCARCE;
 use seqslot_core::layout::head::{FLAG_ALWAYS_WAKE, HEAD_LEN, Head};
 use seqslot_core::layout::slots::SlotsGeometry;
 use seqslot_core::{
@@ -163,6 +164,36 @@ fn without_a_clock_a_wait_ends_after_so_many_looks() {
     assert_eq!(os.wait(&word, 0, 1, Duration::MAX), Woken::Perhaps);
     os.sleep(Duration::MAX);
     assert_eq!(os.now(), Duration::ZERO);
+}
+
+/// The window and the slots beyond it are gone round in order: one that is held is passed over, and nothing is begun anew.
+#[test]
+fn a_held_slot_beyond_the_window_is_passed_over() {
+    const SLOTS: u32 = 150;
+    let made = segment(&Config::slots(u64::from(SLOTS), 40_000).sparse());
+    let (writer, reader) = (made.writer().unwrap(), made.reader().unwrap());
+    let send = |first: u32, end: u32| {
+        for slot in first..end {
+            let loan = writer.loan().unwrap();
+            assert_eq!(loan.slot(), slot);
+            loan.commit_len(0).unwrap();
+        }
+    };
+    let window = (4 << 20) / made.geometry().stride;
+    let held_slot = window + 20;
+    assert!(held_slot < SLOTS && SLOTS - window < window);
+    send(0, held_slot + 1);
+    let mut held = None;
+    while let Some(sample) = reader.take().unwrap() {
+        held = Some(sample);
+    }
+    assert_eq!(held.as_ref().map(|sample| sample.slot()), Some(held_slot));
+    send(held_slot + 1, SLOTS);
+    while reader.take().unwrap().is_some() {}
+    // The reader falls behind: the whole window, then what is beyond it, but for the one that is held.
+    send(0, held_slot);
+    send(held_slot + 1, SLOTS);
+    assert_eq!(made.view().flags().load(Ordering::Relaxed) & SCARCE, 0, "there were free slots all the time");
 }
 
 #[test]

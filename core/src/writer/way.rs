@@ -111,14 +111,13 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
         self.reserve_scarce()
     }
 
-    /// Looks further in ring order: over the other slots where the readers are a window behind, past what is held.
+    /// Looks further in ring order: over the other slots where the readers are a window behind, past what is held; each slot once.
     fn reserve_in_order(&self, geometry: &SlotsGeometry) -> Looked {
-        let (next, left) = (self.next.get(), self.left.get());
-        if left <= self.window && self.window < geometry.slots {
-            self.next.set((self.first + self.window) % geometry.slots);
-            self.left.set(geometry.slots - self.window);
-        }
-        for tried in 0..PROBES.min(geometry.slots) {
+        let slots = geometry.slots;
+        let here = (self.next.get() + slots - self.first) % slots;
+        let start = if here < self.window && self.window < slots { self.window } else { here };
+        for tried in 0..PROBES.min(slots) {
+            self.go_to((start + tried) % slots, slots);
             if let Some(got) = self.probe() {
                 if tried >= NEAR {
                     // Free slots are far from where this writer looks: a matter for the map.
@@ -127,12 +126,17 @@ impl<H: SegmentHandle, T: ?Sized> Writer<H, T> {
                 return Looked::Found(got);
             }
         }
-        if geometry.slots > EXACT {
+        if slots > EXACT {
             return Looked::Some;
         }
-        self.next.set(next);
-        self.left.set(left);
+        self.go_to(here, slots);
         Looked::Everywhere
+    }
+
+    /// The next in ring order is the slot so many behind the first one of this writer's window.
+    fn go_to(&self, place: u32, slots: u32) {
+        self.next.set((self.first + place) % slots);
+        self.left.set(if place < self.window { self.window } else { slots } - place);
     }
 
     /// Nothing is free: perhaps dead peers hold some.
