@@ -249,12 +249,15 @@ impl<'v, M: Memory> Slot<'v, M> {
     }
 
     /// Asks for the first two cache lines of the slot so many behind this one in ring order, to be read or to be written soon: a hint.
+    /// Where there are not so many, for the segment's last two.
     #[inline(always)]
     pub(crate) fn ask_ahead(&self, slots: u32, write: bool) {
         let g = self.view.geometry();
-        let at = self.base + slots as usize * g.stride as usize;
+        // It may wrap where addresses have 32 bits: then, too, it is a place in the segment that is asked for.
+        let at = self.base.wrapping_add((slots as usize).wrapping_mul(g.stride as usize));
         // The slots are the last part.
         let at = if at < g.total_len { at } else { at - g.total_len + g.slots_at };
+        let at = at.min(g.total_len - 2 * LINE);
         self.view.memory().prefetch(at, write);
         self.view.memory().prefetch(at + LINE, write);
     }

@@ -41,6 +41,8 @@ pub fn event(kind: &'static str, at: usize) {
         f()
     }
 }
+// The farthest line that was asked for ahead.
+thread_local! { pub static ASKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) }; }
 #[derive(Clone, Debug)]
 pub struct HookMem(pub Raw);
 unsafe impl Memory for HookMem {
@@ -63,6 +65,9 @@ unsafe impl Memory for HookMem {
     }
     fn fence_full(&self) {
         self.0.fence_full()
+    }
+    fn prefetch(&self, at: usize, _: bool) {
+        ASKED.with(|asked| asked.set(asked.get().max(at)));
     }
     unsafe fn copy_out(&self, at: usize, i: &mut [u8]) {
         unsafe { self.0.copy_out(at, i) }
