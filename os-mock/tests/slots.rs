@@ -20,13 +20,22 @@ struct Seen {
 
 #[test]
 fn a_writer_that_dies_anywhere_loses_no_slot_and_no_sample() {
-    let config = Config::slots(SLOTS as u64, 16);
+    a_writer_dies_anywhere(&Config::slots(SLOTS as u64, 16));
+}
+
+/// Claims and releases are plain stores there.
+#[test]
+fn a_writer_that_dies_anywhere_alone_loses_no_slot_and_no_sample() {
+    a_writer_dies_anywhere(&Config::slots(SLOTS as u64, 16).writers(1).readers(1));
+}
+
+fn a_writer_dies_anywhere(config: &Config) {
     let mut seen = Vec::new();
     let mut points = crash_points(
         1,
         |world, doomed| (world.process(), doomed.clone()),
         |_, (keeper, doomed): &mut (MockOs, MockOs)| {
-            let segment = Segment::create(keeper.clone(), "frames", &config).expect("a fresh name");
+            let segment = Segment::create(keeper.clone(), "frames", config).expect("a fresh name");
             let reader = segment.reader().expect("a free entry");
             let mut this = Seen::default();
             // The doomed process has a run of its own inside, so that the reader here outlives it.
