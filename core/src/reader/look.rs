@@ -57,14 +57,11 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         let follow = &self.follow[(writer.get() % WRITERS_MAX) as usize];
         if !segment.protocol().seems_there(follow) {
             self.dry_at.set(self.taken.get());
-            return if self.is_plainly_empty(writer, follow) { Next::Nothing } else { Next::Unsure };
+            return if self.is_plainly_empty(follow) { Next::Nothing } else { Next::Unsure };
         }
-        // ORDERING: Acquire; as in `ever`, whose mask is left out: bits that no writer has make it unsure. (It also keeps the compiler
-        // from loading for both ways what only one of them needs.)
-        let ever = segment.view().ever().load(Acquire);
         // ORDERING: Relaxed; an eviction is noticed soon, there is no moment it could be exact at.
         let evicted = segment.view().quarantined().load(Relaxed) & self.index().bit();
-        if ever != writer.bit() || evicted != 0 {
+        if evicted != 0 || self.taken.get().is_multiple_of(NEWS) {
             return Next::Unsure;
         }
         let ahead = if self.taken.get().wrapping_sub(self.dry_at.get()) >= BUSY { AHEAD } else { 0 };
@@ -106,13 +103,14 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
 
     /// Whether the only writer has committed nothing more, goes on, and is still the only one. False says nothing.
     #[inline(always)]
-    fn is_plainly_empty(&self, writer: WriterIndex, follow: &Follow) -> bool {
+    fn is_plainly_empty(&self, follow: &Follow) -> bool {
         let segment = &*self.shared.handle;
         let view = segment.view();
         // ORDERING: Relaxed, all; nothing is read on account of them: unless they say "nothing", the looks that follow load them again.
-        let over = (view.closed().load(Relaxed) | view.died().load(Relaxed)) & writer.bit();
+        let sole = self.known.get();
+        let over = (view.closed().load(Relaxed) | view.died().load(Relaxed)) & sole;
         let evicted = view.quarantined().load(Relaxed) & self.index().bit();
-        over | evicted == 0 && view.ever().load(Relaxed) == writer.bit() && segment.protocol().is_nothing_there(follow)
+        over | evicted == 0 && view.ever().load(Relaxed) == sole && segment.protocol().is_nothing_there(follow)
     }
 
     /// One look at every known writer, beginning behind the one served last.

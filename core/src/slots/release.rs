@@ -13,7 +13,7 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Clears the reader's bit in slot `index`, and tells writers if that freed it and one waits.
     #[inline(always)]
     pub(crate) fn release(self, reader: ReaderIndex, index: u32) {
-        let view = self.view.local();
+        let view = self.view;
         if view.geometry().overwrite {
             return self.unpin_at(reader, index);
         }

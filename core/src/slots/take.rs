@@ -117,12 +117,12 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     #[inline(always)]
     pub(crate) fn take_predicted(self, reader: ReaderIndex, writer: WriterIndex, follow: &Follow, ahead: u32) -> Option<(Found, u32)> {
         let cursor = follow.cursor.get();
-        let view = self.view.local();
+        let view = self.view;
         let slot = view.slot(follow.predicted.get())?;
         if cursor.wrapping_sub(follow.guard.get()) >= GUARD {
             return None;
         }
-        let found = self.hold(&view, reader, &slot, writer.get(), cursor)?;
+        let found = self.hold(view, reader, &slot, writer.get(), cursor)?;
         if ahead != 0 {
             slot.ask_ahead(ahead, false);
         }
