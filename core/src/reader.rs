@@ -16,7 +16,7 @@ use crate::index::{ReaderIndex, WRITERS_MAX, WriterIndex};
 use crate::layout::control::{SEEDS, STATE_IN_USE, STATE_MASK};
 use crate::memory::Memory as _;
 use crate::os::{Claim, Woken};
-use crate::registry::{Claimed, clean};
+use crate::registry::{Claimed, clean, is_first};
 use crate::sample::Sample;
 use crate::segment::{Segment, SegmentHandle};
 use crate::slots::notify::Wait;
@@ -145,7 +145,8 @@ impl<H: SegmentHandle, T: Payload + ?Sized> Reader<H, T> {
         }
         let claimed = handle.claim_reader(wanted, STATE_IN_USE)?;
         let mut follow = [const { None }; WRITERS_MAX as usize];
-        handle.protocol().join(claimed.index, |writer, start| follow[writer.get() as usize] = Some(start));
+        let is_first = is_first(claimed.state);
+        handle.protocol().join(claimed.index, is_first, |writer, start| follow[writer.get() as usize] = Some(start));
         // ORDERING: Relaxed; behind the sweep, who sees the bit cleared meets a reader that counts anyway.
         handle.view().disconnected().fetch_and(!claimed.index.bit(), Relaxed);
         // Full fence, edge "notify": the sweep comes before the look at the flag. Whoever sets it fences before it looks at the slots.

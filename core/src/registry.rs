@@ -357,6 +357,11 @@ const fn next_state(before: u32, state: u32) -> u32 {
     (before & !STATE_MASK).wrapping_add(STATE_MASK + 1) | state
 }
 
+/// Whether this is the state word of an entry's first holder. (Or of the one a whole circle of 2^30 later.)
+pub(crate) const fn is_first(state: u32) -> bool {
+    state & !STATE_MASK == STATE_MASK + 1
+}
+
 /// The state word of an entry that is put right.
 pub(crate) const fn clean(state: u32) -> u32 {
     state & !STATE_MASK | STATE_CLEAN

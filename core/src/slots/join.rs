@@ -6,7 +6,7 @@ use super::Protocol;
 use super::parts::Entry;
 use super::take::Follow;
 use crate::index::{ReaderIndex, WriterIndex};
-use crate::layout::control::SCARCE;
+use crate::layout::control::{SCARCE, SEEDS};
 use crate::memory::MemoryCas;
 use crate::os::Os;
 
@@ -16,8 +16,10 @@ const LOOKS: u32 = 8;
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Joins reader `reader`, whose lock the caller holds and whose entry is recovered. `follow` gets the cursor of each writer.
     ///
+    /// `is_first`: the index was never held before.
+    ///
     /// The order is heads, sweep, active: the other way round loses samples or leaks slots (PROTOCOL's hard case 4).
-    pub(crate) fn join(self, reader: ReaderIndex, mut follow: impl FnMut(WriterIndex, Follow)) {
+    pub(crate) fn join(self, reader: ReaderIndex, is_first: bool, mut follow: impl FnMut(WriterIndex, Follow)) {
         for writer in (0..self.view.geometry().writers).filter_map(WriterIndex::new) {
             if let Some(entry) = self.view.writer_entry(writer) {
                 let (cursor, burnt) = self.start(&entry);
@@ -31,7 +33,11 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         // Full fence, edge "again": a commit that counted the index's former holder may have come between the sweep and the bit, and its slot
         // may be claimed again by who did not see the bit. Then its commit is seen here: what it is owed is not taken.
         self.view.memory().fence_full();
-        if self.sweep_bit(reader) {
+        // ORDERING: Relaxed; the fence: a face that opens later sees the bit at its first commit.
+        let owes_to_all = self.view.flags().load(Relaxed) & SEEDS != 0;
+        // Nobody was counted before the first holder: what is owed is this one's, and all of it comes. (A commit of the slot face is owed to
+        // all indices, held or not.)
+        if (!is_first || owes_to_all) && self.sweep_bit(reader) {
             self.tell_of_freed_slots();
         }
     }
