@@ -65,7 +65,7 @@ pub unsafe trait Memory: Clone {
         portable_atomic::compiler_fence(Ordering::SeqCst);
     }
 
-    /// Asks for the cache line at `at`, to be read or to be written soon; nothing where `at` is not in the memory.
+    /// Asks for the cache line at `at`, to be read or to be written soon: a hint, which changes nothing wherever it points.
     #[inline(always)]
     fn prefetch(&self, _at: usize, _write: bool) {}
 
@@ -237,7 +237,7 @@ unsafe impl Memory for Raw {
     fn prefetch(&self, at: usize, write: bool) {
         let address = self.base.as_ptr().wrapping_add(at);
         if write {
-            // SAFETY: a hint: it changes nothing and never faults, wherever it points.
+            // SAFETY: a hint: it changes nothing and never faults, wherever it points. (Processors that do not know PREFETCHW do nothing.)
             unsafe { core::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags)) };
         } else {
             // SAFETY: as above.

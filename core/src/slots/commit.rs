@@ -19,7 +19,8 @@ pub(crate) struct Stale;
 impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     /// Publishes the loaned slot as the sample at `position`; `everybody` replaces the audience in the seeds' face. The caller is `writer`, alone, and `position` is its head.
     ///
-    /// With `ahead` it asks for the cache lines of the slot so many behind this one. With `quiet`, nobody is told and no full fence is made: the caller does both before it returns to its user (a batch).
+    /// With `ahead` it asks for the cache lines of the slot so many behind this one. With `quiet`, nobody
+    /// is told and no fence is made: the caller does both before it returns to its user (a batch).
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "one store each, in the order of the protocol")]
     pub(crate) fn commit(

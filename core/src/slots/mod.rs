@@ -30,7 +30,7 @@
 //! | release | reader: `unread &= !bit` (overwrite: unpin) | the claim's second look at `unread` (overwrite: CAS of `pins`) | the reader's use of the payload |
 //! | leave | `active &= !bit` | the second look at `active` | the same, for all slots at once |
 //! | join | `active \|= bit` | commit: load of `active` | the sweep of the joiner's bit |
-//! | again | join: `active \|= bit` (slot face: `disconnected &= !bit`), full fence, second sweep | claim of a slot that is owed: the publication before it, full fence, look at `active` and `disconnected` | that one of the two sees the other |
+//! | again | join: `active \|= bit` (slot face: `disconnected &= !bit`), full fence, second sweep (not by the first holder ever: nobody was counted before it) | claim of a slot that is owed: the publication before it, full fence, look at `active` and `disconnected` | that one of the two sees the other |
 //! | ring | commit, recovery: `tag := position` | take: load of `tag` | `index`, and the publication before it |
 //! | head | commit, recovery: `head := position + 1` | join, take's sweep: load of `head` | all publications before it |
 //! | notify | any change, then a fence (commit, release: light), then a look at the waiters | waiter: its bit, a heavy fence, a look at the condition | that one of the two sees the other |
