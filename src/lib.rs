@@ -28,13 +28,14 @@ use std::time::{Duration, Instant};
 pub use seqslot_core::clockbound::{ClockErrorBound, ClockStatus, ShmError, TimeSpec};
 pub use seqslot_core::{
     AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError,
-    Lock, OsError, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SendError, SlotBackend, SlotError, SlotHandle, SlotHeader,
-    SlotIndex, Snapshot, SnapshotConfig, SnapshotError, SnapshotValue, Stats, TakeError, WriterIndex, layout,
+    LocatorError, Lock, OsError, PID_SHM_LOCATOR, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SLOT_HEADER_SIZE, SendError,
+    ShmLocator, SlotBackend, SlotError, SlotHandle, SlotHeader, SlotIndex, Snapshot, SnapshotConfig, SnapshotError, SnapshotValue, Stats,
+    TakeError, WriterIndex, fnv1a_32, is_same_host, layout,
 };
 #[cfg(target_os = "linux")]
-pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader};
+pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader, is_local, locator_of};
 #[cfg(target_os = "macos")]
-pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader};
+pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader, is_local, locator_of};
 
 /// The platform of this host.
 #[cfg(target_os = "linux")]

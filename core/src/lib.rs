@@ -22,6 +22,7 @@ pub mod clockbound;
 mod copy;
 mod deadline;
 mod error;
+mod flat;
 mod index;
 pub mod layout;
 #[allow(unsafe_code, reason = "the trait's implementation for real memory")]
@@ -33,6 +34,8 @@ mod region;
 mod snapshot;
 
 pub use error::*;
+#[cfg(feature = "alloc")]
+pub use flat::*;
 pub use index::*;
 pub use memory::*;
 pub use os::*;

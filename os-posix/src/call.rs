@@ -36,3 +36,19 @@ pub(crate) fn in_group(group: u32) -> bool {
     groups.truncate(usize::try_from(got).unwrap_or(0));
     groups.contains(&group)
 }
+
+/// Bytes of a host's name at most, and its NUL: what POSIX allows, or more.
+const HOST_NAME_LEN: usize = 256;
+
+/// The name of this host.
+pub(crate) fn host_name() -> Result<Vec<u8>, OsError> {
+    // One byte more than the call is told of, so that a name that was cut ends, too.
+    let mut name = vec![0_u8; HOST_NAME_LEN + 1];
+    // SAFETY: the vector has room for as many bytes as the call may write.
+    if unsafe { libc::gethostname(name.as_mut_ptr().cast(), HOST_NAME_LEN) } != 0 {
+        return Err(last_failure("gethostname", ""));
+    }
+    let len = name.iter().position(|&byte| byte == 0).unwrap_or(HOST_NAME_LEN);
+    name.truncate(len);
+    Ok(name)
+}

@@ -14,6 +14,7 @@
 //! | [`remove`](mod@remove) | removal by hand, for operators |
 //! | [`locking`] | the one thing platforms do differently: how a lock is held |
 //! | [`allocator`] | the seeds' slot allocator |
+//! | [`locator`] | what discovery tells of its segment |
 //! | [`shm_reader`] | the seeds' reader of ClockBound segments |
 //!
 //! # The flink
@@ -26,11 +27,12 @@
 #![allow(clippy::result_large_err, reason = "errors carry their path inline: core has no heap, and none of this is on the data path")]
 
 pub mod allocator;
-#[allow(unsafe_code, reason = "identity of the user, from libc")]
+#[allow(unsafe_code, reason = "identity of the user and the host, from libc")]
 mod call;
 mod flink;
 #[allow(unsafe_code, reason = "pthread_atfork, the wiped page, descriptors in a table")]
 pub mod fork;
+pub mod locator;
 #[allow(unsafe_code, reason = "declares the unsafe trait Locking")]
 pub mod locking;
 #[allow(unsafe_code, reason = "mmap and munmap")]
@@ -51,6 +53,7 @@ mod unnamed;
 pub use allocator::{PosixSlotError, ShmFault, SlotAllocator};
 pub use call::{failed, last_failure};
 pub use fork::{Claim, Token};
+pub use locator::{is_local, locator_of};
 pub use locking::Locking;
 pub use map::Map;
 pub use mapping::PosixMapping;

@@ -35,6 +35,67 @@ pub struct SlotHeader {
     pub _reserved: u32,
 }
 
+/// Bytes of a header as ZeroDDS lays it out.
+pub const SLOT_HEADER_SIZE: usize = 16;
+
+impl SlotHeader {
+    /// The header of a sample that nobody has read.
+    ///
+    /// ```
+    /// use seqslot_core::{SlotError, SlotHeader};
+    /// let mut header = SlotHeader::new(7, 24);
+    /// assert!(!header.all_read(0b101));
+    /// header.mark_read(0)?;
+    /// header.mark_read(2)?;
+    /// assert!(header.all_read(0b101) && !header.all_read(0b111));
+    /// assert_eq!(header.mark_read(32), Err(SlotError::OutOfBounds));
+    /// assert_eq!(SlotHeader::from_bytes_le(&header.to_bytes_le()), Some(header));
+    /// # Ok::<(), SlotError>(())
+    /// ```
+    #[must_use]
+    pub const fn new(sequence_number: u32, sample_size: u32) -> Self {
+        Self { sequence_number, sample_size, reader_mask: 0, _reserved: 0 }
+    }
+
+    /// Whether everybody in `active_readers_mask` has read it. Who is not in the mask is not asked.
+    #[must_use]
+    pub const fn all_read(&self, active_readers_mask: ReaderMask) -> bool {
+        self.reader_mask & active_readers_mask == active_readers_mask
+    }
+
+    /// Notes in this copy of the header that reader `reader_index` has read the sample. The sample itself is marked by
+    /// [`SlotBackend::mark_read`].
+    ///
+    /// # Errors
+    /// [`SlotError::OutOfBounds`] for an index of 32 or more; nothing is noted.
+    pub const fn mark_read(&mut self, reader_index: u8) -> Result<(), SlotError> {
+        if reader_index as u32 >= ReaderMask::BITS {
+            return Err(SlotError::OutOfBounds);
+        }
+        self.reader_mask |= 1 << reader_index;
+        Ok(())
+    }
+
+    /// The four words, each little-endian, in the order of the fields.
+    #[must_use]
+    pub fn to_bytes_le(&self) -> [u8; SLOT_HEADER_SIZE] {
+        let mut bytes = [0; SLOT_HEADER_SIZE];
+        let words = [self.sequence_number, self.sample_size, self.reader_mask, self._reserved];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The header in the first 16 of `bytes`; `None` if they are fewer.
+    #[must_use]
+    pub fn from_bytes_le(bytes: &[u8]) -> Option<Self> {
+        let words: &[u8; SLOT_HEADER_SIZE] = bytes.first_chunk()?;
+        let word = |at: usize| u32::from_le_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
+        Some(Self { sequence_number: word(0), sample_size: word(4), reader_mask: word(8), _reserved: word(12) })
+    }
+}
+
 /// Slots by handle: reserve, fill, commit; find, read, mark. All methods take `&self`, from any thread.
 ///
 /// No method waits but [`wait_for_change`](Self::wait_for_change). None may be called in a signal or interrupt handler.

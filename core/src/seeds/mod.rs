@@ -50,7 +50,7 @@ mod payload;
 mod reading;
 mod writing;
 
-pub use backend::{ReaderMask, SlotBackend, SlotHandle, SlotHeader};
+pub use backend::{ReaderMask, SLOT_HEADER_SIZE, SlotBackend, SlotHandle, SlotHeader};
 pub use error::SlotError;
 pub use exclusive::{Exclusion, Exclusive};
 pub use face::SlotFace;
