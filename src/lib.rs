@@ -25,7 +25,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use seqslot_core::clockbound::{ClockErrorBound, ClockStatus, ShmError, TimeSpec};
+pub use seqslot_core::clockbound::{
+    ClockErrorBoundBuilder, ClockStatus, Fraction, Layout as ClockBoundLayout, Rules, ShmError, SnapshotStatus, TimeSpec,
+};
 pub use seqslot_core::{
     AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError,
     LocatorError, Lock, OsError, PID_SHM_LOCATOR, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SLOT_HEADER_SIZE, SendError,
@@ -33,9 +35,13 @@ pub use seqslot_core::{
     TakeError, WriterIndex, fnv1a_32, is_same_host, layout,
 };
 #[cfg(target_os = "linux")]
-pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader, is_local, locator_of};
+pub use seqslot_os_linux::{ClockErrorBound, ShmReader, ShmSnapshot};
+#[cfg(target_os = "linux")]
+pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};
 #[cfg(target_os = "macos")]
-pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, ShmReader, is_local, locator_of};
+pub use seqslot_os_macos::{ClockErrorBound, ShmReader, ShmSnapshot};
+#[cfg(target_os = "macos")]
+pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};
 
 /// The platform of this host.
 #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use seqslot::{ClockStatus, ShmError, ShmReader, TimeSpec};
+use seqslot::{ClockBoundLayout, ClockErrorBoundBuilder, ClockStatus, Fraction, Rules, ShmError, ShmReader, SnapshotStatus, TimeSpec};
 
 const GENERATION_AT: u64 = 14;
 
@@ -33,6 +33,23 @@ fn payload(number: u32) -> Vec<u8> {
     bytes.extend((number + 6).to_ne_bytes());
     bytes.extend((number % 4).to_ne_bytes());
     bytes.extend([(number % 2) as u8, 0, 0, 0, 0, 0, 0, 0]);
+    bytes
+}
+
+/// A segment as clock-bound 3.0 writes it to shm1.
+fn golden_3() -> Vec<u8> {
+    let bound = ClockErrorBoundBuilder::new()
+        .as_of_tsc(5)
+        .as_of(TimeSpec::new(1, 2).unwrap())
+        .void_after(TimeSpec::new(1_001, 2).unwrap())
+        .period(Fraction::from_f64(1e-9).unwrap())
+        .bound_nsec(77)
+        .clock_status(ClockStatus::Synchronized)
+        .build(ClockBoundLayout::V3);
+    let mut bytes = golden()[..16].to_vec();
+    bytes[8..12].copy_from_slice(&104_u32.to_ne_bytes());
+    bytes[12..14].copy_from_slice(&0x0303_u16.to_ne_bytes());
+    bytes.extend(bound.to_payload());
     bytes
 }
 
@@ -92,6 +109,70 @@ fn the_golden_bytes_are_read_field_by_field_and_again_when_nothing_changed() {
 }
 
 #[test]
+fn a_segment_of_layout_3_is_read_and_one_made_anew_in_its_place_is_followed() {
+    let segment = Segment::new(&golden_3());
+    let mut reader = segment.open().unwrap();
+    for status in [SnapshotStatus::Fresh, SnapshotStatus::Unchanged] {
+        let snapshot = reader.snapshot_status().unwrap();
+        let bound = snapshot.bound();
+        assert_eq!((bound.layout(), bound.as_of_tsc(), bound.bound_nsec()), (ClockBoundLayout::V3, Some(5), 77));
+        assert_eq!(snapshot.status(), status);
+    }
+    segment.put(0, &golden());
+    assert_eq!(told(&mut reader), Ok(1));
+    segment.put(0, &golden_3());
+    assert_eq!(reader.snapshot().map(|bound| bound.layout()), Ok(ClockBoundLayout::V3));
+    assert!(reader.is_current());
+}
+
+#[test]
+fn every_outcome_of_a_snapshot_has_its_status() {
+    let segment = Segment::new(&golden());
+    let mut reader = segment.open().unwrap();
+    let mut status = || reader.snapshot_status().map(|snapshot| (snapshot.bound().bound_nsec(), snapshot.status()));
+    assert_eq!(status(), Ok((5, SnapshotStatus::Fresh)));
+    assert_eq!(status(), Ok((5, SnapshotStatus::Unchanged)));
+    segment.put(GENERATION_AT, &11_u16.to_ne_bytes());
+    assert_eq!(status(), Ok((5, SnapshotStatus::WriterBusy)));
+    segment.put(GENERATION_AT, &0_u16.to_ne_bytes());
+    assert_eq!(status(), Ok((5, SnapshotStatus::Wiped)));
+    // The daemon of 2.x and 3.0 wipes by cutting the file, and writes the header piece by piece.
+    for len in [0, 4, 8, 12, 14] {
+        segment.file.set_len(len).unwrap();
+        segment.put(0, &golden()[..len as usize]);
+        assert_eq!(status(), Ok((5, SnapshotStatus::Wiped)), "{len} bytes are there again");
+    }
+    assert_eq!(reader.snapshot(), Err(ShmError::SegmentNotInitialized));
+    segment.put(0, &golden());
+    assert_eq!(reader.snapshot_status().map(|snapshot| snapshot.status()), Ok(SnapshotStatus::Unchanged), "the very bytes again");
+    segment.file.set_len(40).unwrap();
+    assert_eq!(reader.snapshot_status().map(|snapshot| snapshot.status()), Err(ShmError::SegmentMalformed));
+}
+
+#[test]
+fn the_age_and_the_interval_are_told_by_the_clocks_of_the_machine() {
+    let segment = Segment::new(&golden());
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a clock that Linux has, and a value to write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
+    let as_of = now.tv_sec - 3;
+    segment.put(16, &as_of.to_ne_bytes());
+    segment.put(24, &now.tv_nsec.to_ne_bytes());
+    segment.put(32, &(as_of + 1_000).to_ne_bytes());
+    let mut reader = segment.open().unwrap();
+    let snapshot = reader.snapshot_status().unwrap();
+    let age = snapshot.age().unwrap();
+    assert!(age >= std::time::Duration::from_secs(3), "{age:?}");
+    let (earliest, latest, status) = snapshot.bound().now().unwrap();
+    // 5 ns, and 7 in 10^9 since: 21 ns after three seconds, if this test was not held up for a seventh of a second.
+    let width = latest.as_nanos() - earliest.as_nanos();
+    assert!(width >= 2 * (5 + 21), "{width} ns");
+    assert_ne!(status, ClockStatus::Unknown);
+    let at_once = Rules::V2.with_grace(std::time::Duration::ZERO);
+    assert_eq!(snapshot.bound().now_with(at_once).unwrap().2, ClockStatus::FreeRunning);
+}
+
+#[test]
 fn an_update_that_comes_round_to_the_same_generation_is_seen() {
     let segment = Segment::new(&golden());
     let mut reader = segment.open().unwrap();
@@ -137,8 +218,12 @@ fn content_that_is_not_a_segment_is_told_apart() {
         (with(8, &(1_u32 << 30).to_ne_bytes()), ShmError::SegmentMalformed),
         (golden()[..16].to_vec(), ShmError::SegmentMalformed),
         (golden()[..79].to_vec(), ShmError::SegmentMalformed),
-        (golden()[..10].to_vec(), ShmError::SegmentMalformed),
-        (with(12, &0x0303_u16.to_ne_bytes()), ShmError::SegmentVersionNotSupported),
+        (golden()[..10].to_vec(), ShmError::SegmentNotInitialized),
+        (b"foobarbaz".to_vec(), ShmError::SegmentMalformed),
+        (with(12, &0x0303_u16.to_ne_bytes()), ShmError::SegmentMalformed),
+        (with(12, &0x0404_u16.to_ne_bytes()), ShmError::SegmentVersionNotSupported),
+        (with(12, &3_u16.to_ne_bytes()), ShmError::SegmentVersionNotSupported),
+        (golden_3()[..103].to_vec(), ShmError::SegmentMalformed),
     ];
     for (number, (bytes, expected)) in cases.into_iter().enumerate() {
         let error = Segment::new(&bytes).open().unwrap_err();

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use seqslot_core::Region;
-use seqslot_core::clockbound::{ClockBoundView, ClockStatus, ShmError, TimeSpec};
+use seqslot_core::clockbound::{
+    ClockBoundView, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, Fraction, Layout, ShmError, SnapshotStatus, TimeSpec,
+};
 
 #[repr(align(64))]
 struct Bank([AtomicU8; 4096]);
@@ -31,6 +33,37 @@ fn golden() -> Vec<u8> {
         &[1],
         &[0; 7],
     ];
+    native(&fields)
+}
+
+/// A segment as clock-bound 3.0 writes it to shm1.
+fn golden_3() -> Vec<u8> {
+    native(&[
+        &[0x4E, 0x5A, 0x4D, 0x41],
+        &[0x00, 0x02, 0x42, 0x43],
+        &[104, 0, 0, 0],
+        &[3, 3],
+        &[10, 0],
+        &[0xF0, 0xDE, 0xBC, 0x9A, 0x78, 0x56, 0x34, 0x12], // the counter
+        &[0xE8, 3, 0, 0, 0, 0, 0, 0],                      // as_of 1000 s
+        &[0x15, 0xCD, 0x5B, 7, 0, 0, 0, 0],                // 123,456,789 ns
+        &[0xD0, 7, 0, 0, 0, 0, 0, 0],                      // void_after 2000 s
+        &[0, 0, 0, 0, 0, 0, 0, 0],
+        &[1, 0, 0, 0, 0, 0, 0, 0x80],                      // period: fraction
+        &[2, 0, 0, 0, 0, 0, 0, 0x80],                      // its error
+        &[0x40, 0xE2, 1, 0, 0, 0, 0, 0],                   // bound 123,456 ns
+        &[0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01], // disruption marker
+        &[0xE8, 3, 0, 0],                                  // drift 1,000 ppb
+        &[1, 0, 0, 0],                                     // synchronized
+        &[1],
+        &[31], // shifts
+        &[20],
+        &[0; 5],
+    ])
+}
+
+/// The fields as this machine has them.
+fn native(fields: &[&[u8]]) -> Vec<u8> {
     let turned = |field: &&[u8]| if cfg!(target_endian = "big") { field.iter().rev().copied().collect() } else { field.to_vec() };
     fields.iter().flat_map(turned).collect()
 }
@@ -75,6 +108,72 @@ fn the_golden_bytes_are_read_field_by_field() {
 }
 
 #[test]
+fn the_golden_bytes_of_layout_3_are_read_field_by_field_and_made_again() {
+    let bytes = golden_3();
+    assert_eq!(bytes.len(), 104);
+    let bound = *Segment::new(&bytes).view(104).unwrap().snapshot().unwrap();
+    let expected = ClockErrorBoundBuilder::new()
+        .as_of_tsc(0x1234_5678_9ABC_DEF0)
+        .as_of(TimeSpec::new(1000, 123_456_789).unwrap())
+        .void_after(TimeSpec::new(2000, 0).unwrap())
+        .period(Fraction::new(0x8000_0000_0000_0001, 31))
+        .period_err(Fraction::new(0x8000_0000_0000_0002, 20))
+        .bound_nsec(123_456)
+        .disruption_marker(0x0123_4567_89AB_CDEF)
+        .max_drift_ppb(1_000)
+        .clock_status(ClockStatus::Synchronized)
+        .clock_disruption_support_enabled(true);
+    assert_eq!(bound, expected.build(Layout::V3));
+    assert_eq!(bound.to_payload()[..], bytes[16..]);
+    let older = expected.build(Layout::V2);
+    assert_eq!((&older.to_payload()[..64], &older.to_payload()[64..]), (&golden()[16..], &[0; 24][..]));
+    assert_eq!(ClockErrorBound::of_payload(Layout::V2, &golden()[16..]), Ok(older));
+}
+
+#[test]
+fn every_outcome_has_its_status() {
+    for (layout, bytes) in [(Layout::V2, golden()), (Layout::V3, golden_3())] {
+        let segment = Segment::new(&bytes);
+        let mut view = segment.view(bytes.len()).unwrap();
+        let mut status = || view.snapshot_status().map(|(bound, status)| (bound.bound_nsec(), status));
+        assert_eq!(status(), Ok((123_456, SnapshotStatus::Fresh)), "{layout:?}");
+        assert_eq!(status(), Ok((123_456, SnapshotStatus::Unchanged)));
+        segment.generation(11);
+        assert_eq!(status(), Ok((123_456, SnapshotStatus::WriterBusy)));
+        segment.generation(12);
+        assert_eq!(status(), Ok((123_456, SnapshotStatus::Fresh)));
+        segment.generation(0);
+        assert_eq!(status(), Ok((123_456, SnapshotStatus::Wiped)));
+        segment.generation(2);
+        segment.put(12, &[0, 0]);
+        assert_eq!(status(), Ok((123_456, SnapshotStatus::Wiped)));
+        assert!(!view.is_current());
+        segment.put(12, &bytes[12..14]);
+        assert_eq!(view.snapshot_status().map(|told| told.1), Ok(SnapshotStatus::Fresh));
+    }
+}
+
+#[test]
+fn a_segment_that_is_made_anew_with_the_other_layout_is_followed() {
+    let segment = Segment::new(&golden());
+    let mut view = segment.view(4096).unwrap();
+    assert_eq!(view.snapshot().unwrap().layout(), Layout::V2);
+    segment.put(0, &golden_3());
+    assert_eq!(view.snapshot().unwrap().layout(), Layout::V3);
+    segment.put(0, &golden());
+    assert_eq!(view.snapshot().unwrap().layout(), Layout::V2);
+
+    // Where there is no room for it, it is no segment.
+    let segment = Segment::new(&golden());
+    let mut view = segment.view(80).unwrap();
+    view.snapshot().unwrap();
+    segment.put(12, &0x0303_u16.to_ne_bytes());
+    assert_eq!(view.snapshot(), Err(ShmError::SegmentMalformed));
+    segment.put(12, &0x0404_u16.to_ne_bytes());
+    assert_eq!(view.snapshot(), Err(ShmError::SegmentVersionNotSupported));
+}
+
+#[test]
 fn a_first_look_at_an_odd_generation_is_an_error_and_never_zeros() {
     let segment = Segment::new(&golden());
     segment.generation(11);
@@ -114,6 +213,13 @@ fn exactly_32767_updates_between_two_looks_are_seen() {
     // The generation has come round to the same; the update has another date, as every update has.
     segment.put(16, &3000_i64.to_ne_bytes());
     assert_eq!(view.snapshot().unwrap().as_of().tv_sec(), 3000);
+
+    // In layout 3 by the counter alone, too.
+    let segment = Segment::new(&golden_3());
+    let mut view = segment.view(104).unwrap();
+    view.snapshot().unwrap();
+    segment.put(16, &7_u64.to_ne_bytes());
+    assert_eq!(view.snapshot().unwrap().as_of_tsc(), Some(7));
 }
 
 #[test]

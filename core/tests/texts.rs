@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use seqslot_core::clockbound::ShmError;
+use seqslot_core::clockbound::{Layout, ShmError};
 use seqslot_core::{
     AttachError, Cause, CommitError, CreateError, CreateFault, GeometryError, HeadError, JoinError, LoanError, OpenFault, OsError,
     SendError, SlotError, TakeError,
@@ -115,7 +115,11 @@ fn errors_about_the_clock_have_an_errno_and_a_cause() {
         (ShmError::SegmentNotInitialized, 71, Cause::Contention, "not initialised"),
         (ShmError::SegmentMalformed, 71, Cause::Corruption, "never writes"),
         (ShmError::SegmentVersionNotSupported, 71, Cause::Corruption, "version"),
-        (ShmError::CausalityBreach, 71, Cause::Misuse, "monotonic"),
+        (ShmError::CausalityBreach, 71, Cause::Misuse, "before the last update"),
+        (ShmError::OtherLayout { found: Layout::V2 }, 22, Cause::Misuse, "against the clocks"),
+        (ShmError::OtherLayout { found: Layout::V3 }, 22, Cause::Misuse, "against the counter"),
+        (ShmError::NoCounter, 95, Cause::Os, "no counter"),
+        (ShmError::WriterExists, 16, Cause::Contention, "a writer already"),
         (ShmError::Contended { tries: 31 }, 11, Cause::Contention, "31 tries"),
     ] {
         assert_eq!((error.errno(), error.cause()), (errno, cause), "{error}");

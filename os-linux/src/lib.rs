@@ -46,7 +46,8 @@ pub mod wait;
 
 pub use liveness::OfdLocks;
 pub use os::{Linux, Mapping};
-pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, ShmReader, is_local, locator_of};
+pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot};
+pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_local, locator_of};
 
 /// The seeds' slot allocator on Linux.
 ///

@@ -32,7 +32,8 @@ pub mod wait;
 
 pub use liveness::FileLocks;
 pub use os::{MacOs, Mapping};
-pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, ShmReader, is_local, locator_of};
+pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot};
+pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_local, locator_of};
 
 /// The seeds' slot allocator on macOS.
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<MacOs>;

@@ -14,8 +14,8 @@
 //! | [`remove`](mod@remove) | removal by hand, for operators |
 //! | [`locking`] | the one thing platforms do differently: how a lock is held |
 //! | [`allocator`] | the seeds' slot allocator |
+//! | [`clockbound`] | the seeds' reader of ClockBound segments, and what belongs to it |
 //! | [`locator`] | what discovery tells of its segment |
-//! | [`shm_reader`] | the seeds' reader of ClockBound segments |
 //!
 //! # The flink
 //!
@@ -29,6 +29,7 @@
 pub mod allocator;
 #[allow(unsafe_code, reason = "identity of the user and the host, from libc")]
 mod call;
+pub mod clockbound;
 mod flink;
 #[allow(unsafe_code, reason = "pthread_atfork, the wiped page, descriptors in a table")]
 pub mod fork;
@@ -44,14 +45,13 @@ pub mod named;
 #[allow(unsafe_code, reason = "shm_open, fallocate")]
 pub mod object;
 pub mod remove;
-#[allow(unsafe_code, reason = "a memory handle to a private copy")]
-pub mod shm_reader;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "linkat of a descriptor")]
 mod unnamed;
 
 pub use allocator::{PosixSlotError, ShmFault, SlotAllocator};
 pub use call::{failed, last_failure};
+pub use clockbound::{ClockErrorBound, ShmReader, ShmSnapshot};
 pub use fork::{Claim, Token};
 pub use locator::{is_local, locator_of};
 pub use locking::Locking;
@@ -60,4 +60,3 @@ pub use mapping::PosixMapping;
 pub use name::{ObjectName, Place};
 pub use object::Object;
 pub use remove::{RemoveError, remove};
-pub use shm_reader::ShmReader;

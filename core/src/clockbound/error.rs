@@ -3,12 +3,19 @@
 use core::ffi::CStr;
 use core::fmt;
 
+use super::layout::Layout;
 use crate::error::Cause;
 
 /// EPROTO as Linux numbers it: the content of the segment is not usable.
 const EPROTO: i32 = 71;
 /// EAGAIN as Linux numbers it: the daemon wrote all the time.
 const EAGAIN: i32 = 11;
+/// EBUSY as Linux numbers it: another writer has the segment.
+const EBUSY: i32 = 16;
+/// EINVAL as Linux numbers it: a value of another layout.
+const EINVAL: i32 = 22;
+/// ENOTSUP as Linux numbers it: the processor has no counter that is known here.
+const ENOTSUP: i32 = 95;
 
 /// Why there is no bound on the clock's error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +27,7 @@ pub enum ShmError {
     SegmentNotInitialized,
     /// The segment holds what the daemon never writes, or is shorter than it says.
     SegmentMalformed,
-    /// The monotonic clock read is before the update it is compared with.
+    /// The clock or counter read is 1,000 ns or more before the update it is compared with.
     CausalityBreach,
     /// The segment has another layout version.
     SegmentVersionNotSupported,
@@ -29,10 +36,21 @@ pub enum ShmError {
         /// How many.
         tries: u32,
     },
+    /// The bound is of this layout, and what was asked for is another's: an interval by the clocks (2) or by the counter (3), a write to
+    /// a segment of the other layout.
+    OtherLayout {
+        /// The bound's layout.
+        found: Layout,
+    },
+    /// A bound of layout 3 is read against the processor's counter, and of this processor none is known.
+    NoCounter,
+    /// Another writer, here or in another process, has the segment.
+    WriterExists,
 }
 
 impl ShmError {
-    /// The error number: the system call's own; 71 (EPROTO) for content that is not usable, 11 (EAGAIN) for a segment written all the time.
+    /// The error number: the system call's own; 71 (EPROTO) for content that is not usable, 11 (EAGAIN) for a segment written all the time,
+    /// 16 (EBUSY) for one that has a writer, 22 (EINVAL) for the other layout, 95 (ENOTSUP) where there is no counter: as Linux numbers them.
     ///
     /// ```
     /// use seqslot_core::clockbound::ShmError;
@@ -44,6 +62,9 @@ impl ShmError {
         match self {
             Self::SyscallError(errno, _) => *errno,
             Self::Contended { .. } => EAGAIN,
+            Self::OtherLayout { .. } => EINVAL,
+            Self::NoCounter => ENOTSUP,
+            Self::WriterExists => EBUSY,
             _ => EPROTO,
         }
     }
@@ -52,10 +73,10 @@ impl ShmError {
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
-            Self::SyscallError(..) => Cause::Os,
-            Self::SegmentNotInitialized | Self::Contended { .. } => Cause::Contention,
+            Self::SyscallError(..) | Self::NoCounter => Cause::Os,
+            Self::SegmentNotInitialized | Self::Contended { .. } | Self::WriterExists => Cause::Contention,
             Self::SegmentMalformed | Self::SegmentVersionNotSupported => Cause::Corruption,
-            Self::CausalityBreach => Cause::Misuse,
+            Self::CausalityBreach | Self::OtherLayout { .. } => Cause::Misuse,
         }
     }
 }
@@ -64,13 +85,44 @@ impl fmt::Display for ShmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SyscallError(errno, call) => write!(f, "{} failed with error {errno}", call.to_str().unwrap_or("a system call")),
-            Self::SegmentNotInitialized => f.write_str("the ClockBound segment is not initialised: its daemon has not finished, or died"),
-            Self::SegmentMalformed => f.write_str("the ClockBound segment holds what its daemon never writes"),
-            Self::CausalityBreach => f.write_str("the monotonic clock is before the last update of the ClockBound segment"),
-            Self::SegmentVersionNotSupported => f.write_str("the ClockBound segment has a layout version that this library does not read"),
+            Self::SegmentNotInitialized => f.write_str(
+                "the ClockBound segment is not initialised: its daemon has not finished, or died; look whether it runs, and try again",
+            ),
+            Self::SegmentMalformed => f.write_str(
+                "the ClockBound segment holds what its daemon never writes; is the path right? Its daemon makes it anew when it starts",
+            ),
+            Self::CausalityBreach => {
+                f.write_str("the clock read is before the last update of the ClockBound segment; take a new snapshot, then read the clock")
+            }
+            Self::SegmentVersionNotSupported => {
+                f.write_str("the ClockBound segment has a layout version that is not read here; 2 (shm0) and 0x0303 (shm1) are")
+            }
             Self::Contended { tries } => write!(f, "the ClockBound daemon wrote during each of {tries} tries; try again"),
+            Self::OtherLayout { found: Layout::V2 } => {
+                f.write_str("the bound is of layout 2: it is read against the clocks, and written to a segment of layout 2")
+            }
+            Self::OtherLayout { found: Layout::V3 } => {
+                f.write_str("the bound is of layout 3: it is read against the counter, and written to a segment of layout 3")
+            }
+            Self::NoCounter => f.write_str("no counter of this processor is known, which a bound of layout 3 needs; read shm0, layout 2"),
+            Self::WriterExists => f.write_str("the ClockBound segment has a writer already; stop it, or choose another path"),
         }
     }
 }
 
 impl core::error::Error for ShmError {}
+
+#[cfg(feature = "std")]
+impl From<ShmError> for std::io::Error {
+    /// A failed system call as the error of its number; everything else as an error that holds the value.
+    fn from(error: ShmError) -> Self {
+        use std::io::ErrorKind;
+        match error {
+            ShmError::SyscallError(errno, _) if errno != 0 => Self::from_raw_os_error(errno),
+            ShmError::Contended { .. } | ShmError::WriterExists => Self::new(ErrorKind::ResourceBusy, error),
+            ShmError::OtherLayout { .. } => Self::new(ErrorKind::InvalidInput, error),
+            ShmError::NoCounter => Self::new(ErrorKind::Unsupported, error),
+            _ => Self::new(ErrorKind::InvalidData, error),
+        }
+    }
+}

@@ -6,21 +6,48 @@
 //! | 2 | payload, 32-bit words, Relaxed; fence Acquire | a word of a newer payload implies that step 3 sees another generation |
 //! | 3 | version and generation again: the same, or try again | |
 //!
-//! The daemon of ClockBound 2.x does not order its odd generation before its payload for weakly ordered machines, and writes the
-//! generation by 16-bit stores; both are the format's owner's to mend. On x86-64 its stores come in order, and ours are the fences that
-//! keep the loads so.
+//! ClockBound's daemons do not order their odd generation before their payload for weakly ordered machines, and write the generation by
+//! 16-bit stores; both are theirs to mend. On x86-64 their stores come in order, and
+//! ours are the fences that keep the loads so.
 
 use portable_atomic::Ordering;
 
 use super::bound::ClockErrorBound;
 use super::error::ShmError;
-use super::layout::{AS_OF, HEADER_LEN, PAYLOAD_LEN, SEGMENT_LEN, VERSION_GENERATION_AT, VOID_AFTER};
-use super::parse::{check_header, check_version, parse};
+use super::layout::{HEADER_LEN, Layout, PAYLOAD_LEN_MAX, SEGMENT_SIZE_AT, VERSION_GENERATION_AT, v2, v3};
+use super::parse::SegmentHeader;
 use crate::memory::Memory;
 use crate::region::Word;
 
 /// How often a snapshot looks before it gives up: the daemon's update takes well below a microsecond, once a second.
 pub const CLOCKBOUND_TRIES_MAX: u32 = if cfg!(loom) { 2 } else { 1_000 };
+
+/// How fresh a bound is that a snapshot answers.
+///
+/// ```
+/// use seqslot_core::clockbound::SnapshotStatus;
+/// assert!(SnapshotStatus::Unchanged.is_current() && !SnapshotStatus::WriterBusy.is_current());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SnapshotStatus {
+    /// A finished update that this reader had not seen.
+    Fresh,
+    /// The segment still holds the update that this reader has.
+    Unchanged,
+    /// The daemon was at it, or died there: the bound is of the last update that this reader has seen.
+    WriterBusy,
+    /// The segment was wiped, or is being made anew: the bound is of the last update before that.
+    Wiped,
+}
+
+impl SnapshotStatus {
+    /// Whether the bound is what the segment holds.
+    #[must_use]
+    pub const fn is_current(self) -> bool {
+        matches!(self, Self::Fresh | Self::Unchanged)
+    }
+}
 
 /// A reader of a mapped ClockBound segment, with the last bound it read.
 ///
@@ -67,13 +94,16 @@ pub struct ClockBoundView<M> {
 #[derive(Debug)]
 struct Cached {
     word: u32,
-    payload: [u8; PAYLOAD_LEN],
+    layout: Layout,
+    payload: [u8; PAYLOAD_LEN_MAX],
     bound: ClockErrorBound,
 }
 
-/// Why a try failed.
+/// What one try found.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Busy {
+enum Try {
+    /// The cache holds the newest bound.
+    Done(SnapshotStatus),
     /// The daemon was writing already.
     Odd,
     /// The daemon wrote meanwhile.
@@ -81,7 +111,7 @@ enum Busy {
 }
 
 impl<M: Memory> ClockBoundView<M> {
-    /// A reader of the segment in `memory`, after a check of its header.
+    /// A reader of the segment in `memory`, of either layout, after a check of its header.
     ///
     /// # Errors
     /// [`ShmError`]: not initialised, another version, not a ClockBound segment, or shorter than it says.
@@ -93,11 +123,10 @@ impl<M: Memory> ClockBoundView<M> {
         if memory.len() < HEADER_LEN {
             return Err(ShmError::SegmentMalformed);
         }
-        let mapped = memory.len();
+        let mapped = memory.len() as u64;
         let view = Self { memory, cached: None, current: false };
-        check_header([0, 4, 8, 12].map(|at| view.word(at).load(Ordering::Relaxed)), mapped)?;
-        // The header may allege a length, the check compared it: from here on a whole payload is mapped.
-        debug_assert!(mapped >= SEGMENT_LEN);
+        let words = [0, 4, SEGMENT_SIZE_AT, VERSION_GENERATION_AT].map(|at| view.word(at).load(Ordering::Relaxed));
+        SegmentHeader::of_words(words, mapped)?;
         Ok(view)
     }
 
@@ -110,24 +139,35 @@ impl<M: Memory> ClockBoundView<M> {
     /// Never waits; at most [`CLOCKBOUND_TRIES_MAX`] tries.
     ///
     /// # Errors
-    /// [`ShmError`], as for [`attach`](Self::attach), and `Contended` if the daemon wrote during every try.
+    /// [`ShmError`], as for [`attach`](Self::attach), and `Contended` if the daemon wrote during every try of the first snapshot.
     pub fn snapshot(&mut self) -> Result<&ClockErrorBound, ShmError> {
+        match self.snapshot_status()? {
+            (_, SnapshotStatus::Wiped) => Err(ShmError::SegmentNotInitialized),
+            _ => self.cached().ok_or(ShmError::SegmentNotInitialized),
+        }
+    }
+
+    /// The newest bound, or the last one, and which of them it is.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot), but a segment that was wiped is an error only to a reader that has no bound yet.
+    pub fn snapshot_status(&mut self) -> Result<(&ClockErrorBound, SnapshotStatus), ShmError> {
         self.current = false;
-        let mut busy = Busy::Odd;
+        let mut found = Try::Odd;
         for _ in 0..CLOCKBOUND_TRIES_MAX {
-            match self.attempt()? {
-                Ok(()) => {
-                    self.current = true;
-                    break;
-                }
-                Err(found) => busy = found,
+            found = self.attempt()?;
+            if matches!(found, Try::Done(_)) {
+                break;
             }
             core::hint::spin_loop();
         }
-        if !self.current && busy == Busy::Overtaken {
-            return Err(ShmError::Contended { tries: CLOCKBOUND_TRIES_MAX });
-        }
-        self.cached.as_ref().map(|cached| &cached.bound).ok_or(ShmError::SegmentNotInitialized)
+        let status = match found {
+            Try::Done(status) => status,
+            Try::Overtaken if self.cached.is_none() => return Err(ShmError::Contended { tries: CLOCKBOUND_TRIES_MAX }),
+            Try::Odd | Try::Overtaken => SnapshotStatus::WriterBusy,
+        };
+        self.current = status.is_current();
+        self.cached.as_ref().map(|cached| (&cached.bound, status)).ok_or(ShmError::SegmentNotInitialized)
     }
 
     /// Whether the last [`snapshot`](Self::snapshot) found a finished update: false if it answered an older bound.
@@ -142,37 +182,52 @@ impl<M: Memory> ClockBoundView<M> {
         self.cached.as_ref().map(|cached| &cached.bound)
     }
 
-    /// One try: the cache holds the newest bound after `Ok(Ok(()))`.
-    fn attempt(&mut self) -> Result<Result<(), Busy>, ShmError> {
+    fn attempt(&mut self) -> Result<Try, ShmError> {
         let word = self.word(VERSION_GENERATION_AT).load(Ordering::Relaxed);
-        let generation = check_version(word)?;
-        if generation % 2 != 0 {
-            return Ok(Err(Busy::Odd));
+        let header = match SegmentHeader::of_version(word) {
+            Err(ShmError::SegmentNotInitialized) => return Ok(Try::Done(SnapshotStatus::Wiped)),
+            header => header?,
+        };
+        let layout = header.layout;
+        // Another daemon may have made it anew, with the longer layout.
+        if layout.segment_len() > self.memory.len() {
+            return Err(ShmError::SegmentMalformed);
         }
-        // ORDERING: Acquire fence after a Relaxed load (the memory is mapped read-only), edge "payload"; pairs with the daemon's store of the
+        if header.is_busy() {
+            return Ok(Try::Odd);
+        }
+        // ORDERING: Acquire fence after a Relaxed load (the memory is mapped read-only), edge "payload"; pairs with the writer's store of the
         // even generation. Carries the payload.
         self.memory.fence(Ordering::Acquire);
         if self.cached.as_ref().is_some_and(|cached| cached.word == word && self.has_date_of(cached)) {
-            return Ok(Ok(()));
+            return Ok(Try::Done(SnapshotStatus::Unchanged));
         }
-        let mut payload = [0; PAYLOAD_LEN];
-        // SAFETY: 1. and 2. the header is 16 bytes and `attach` has checked that a payload of 64 follows. 3. `attach`, duty 1.
-        unsafe { self.memory.copy_out(HEADER_LEN, &mut payload) };
-        // ORDERING: Acquire fence after the Relaxed copy, edge "torn"; pairs with what orders the daemon's odd generation before its payload.
+        let mut payload = [0; PAYLOAD_LEN_MAX];
+        // SAFETY: 1. and 2. the header is 16 bytes, and it was compared above that the layout's payload follows. 3. `attach`, duty 1.
+        unsafe { self.memory.copy_out(HEADER_LEN, &mut payload[..layout.payload_len()]) };
+        // ORDERING: Acquire fence after the Relaxed copy, edge "torn"; pairs with the fence between the writer's odd generation and its payload.
         self.memory.fence(Ordering::Acquire);
         if self.word(VERSION_GENERATION_AT).load(Ordering::Relaxed) != word {
-            return Ok(Err(Busy::Overtaken));
+            return Ok(Try::Overtaken);
         }
-        self.cached = Some(Cached { word, payload, bound: parse(&payload)? });
-        Ok(Ok(()))
+        let bound = ClockErrorBound::of_payload(layout, &payload)?;
+        self.cached = Some(Cached { word, layout, payload, bound });
+        Ok(Try::Done(SnapshotStatus::Fresh))
     }
 
-    /// Whether the segment still has the date of the cached bound: 16 bits of generation alone come round after 32,767 updates.
+    /// Whether the segment still has the date of the cached bound: 16 bits of generation alone come round after 32,767 updates. The caller
+    /// has seen that it has the cached bound's layout, too.
     fn has_date_of(&self, cached: &Cached) -> bool {
-        let mut dates = [0; VOID_AFTER - AS_OF];
+        // What comes before void_after: the time, and in layout 3 the counter.
+        const DATE_LEN_MAX: usize = v3::VOID_AFTER;
+        let mut date = [0; DATE_LEN_MAX];
+        let date = match cached.layout {
+            Layout::V2 => &mut date[..v2::VOID_AFTER],
+            Layout::V3 => &mut date[..],
+        };
         // SAFETY: as in `attempt`, for the first bytes of the payload.
-        unsafe { self.memory.copy_out(HEADER_LEN + AS_OF, &mut dates) };
-        dates == cached.payload[AS_OF..VOID_AFTER]
+        unsafe { self.memory.copy_out(HEADER_LEN, date) };
+        cached.payload.starts_with(date)
     }
 
     /// A word of the header, whose length `attach` has checked.

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use arbitrary::{Arbitrary, Unstructured};
 use seqslot_core::Mapping as _;
-use seqslot_core::clockbound::layout::{MAGIC_0, MAGIC_1, SEGMENT_LEN, VERSION};
-use seqslot_core::clockbound::{CLOCKBOUND_TRIES_MAX, ClockErrorBound, TimeSpec};
+use seqslot_core::clockbound::layout::{MAGIC_0, MAGIC_1};
+use seqslot_core::clockbound::{CLOCKBOUND_TRIES_MAX, ClockErrorBound, Layout, TimeSpec};
 use seqslot_os_posix::ShmReader;
 
 use crate::spoil::{Spoil, script};
@@ -32,10 +32,10 @@ pub fn clockbound(bytes: &[u8]) {
     let bytes = rest.take_rest();
     let mut image = Vec::new();
     if input.is_headed {
-        for word in [MAGIC_0, MAGIC_1, SEGMENT_LEN as u32] {
+        for word in [MAGIC_0, MAGIC_1, Layout::V2.segment_len() as u32] {
             image.extend(word.to_ne_bytes());
         }
-        image.extend(VERSION.to_ne_bytes());
+        image.extend(Layout::V2.version().to_ne_bytes());
         image.extend(input.generation.to_ne_bytes());
     }
     image.extend(&bytes[..bytes.len().min(4096)]);

@@ -1,0 +1,17 @@
+//! ClockBound's segments by their paths: the formats and the arithmetic are in [`seqslot_core::clockbound`], files and clocks here.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `clocks` | CLOCK_REALTIME, CLOCK_MONOTONIC_COARSE, the processor's counter |
+//! | `bound` | the bound, with `now()` |
+//! | `file` | reading by `pread` |
+//! | `reader` | the seed's `ShmReader` |
+
+mod bound;
+#[allow(unsafe_code, reason = "clock_gettime, the counter's instruction")]
+mod clocks;
+mod file;
+mod reader;
+
+pub use bound::ClockErrorBound;
+pub use reader::{ShmReader, ShmSnapshot};
