@@ -101,7 +101,7 @@ fn samples_go_to_another_process_and_back_and_both_park() {
         tell(&slots, 1, round);
         assert_eq!(hear(&slots, 1, 0), (round, round + 1));
     }
-    assert_eq!(slots.segment().stats().published, 2 * ROUNDS);
+    assert_eq!(slots.segment().expect("native").stats().published, 2 * ROUNDS);
     peer.join();
     drop(slots);
     assert!(left_behind(&path).is_empty());
@@ -119,7 +119,7 @@ fn create_over_a_living_owner_names_it_and_over_a_dead_one_takes_over() {
     let mut owner = Peer::start("create_over_a_living_owner_names_it_and_over_a_dead_one_takes_over", "owner", &path);
     owner.expect("created");
     let attached = PosixSlotAllocator::attach(&path).unwrap();
-    assert_eq!(attached.owner_lives(), Ok(true));
+    assert_eq!(attached.owner_lives(), Ok(Some(true)));
     let refused = PosixSlotAllocator::create(&path, 2, 8).unwrap_err();
     assert_eq!(refused, PosixSlotError::Shm(ShmFault::Create(CreateError::AlreadyExists { pid: owner.pid() })));
     assert_eq!(refused.owner_pid(), Some(owner.pid()));
@@ -127,7 +127,7 @@ fn create_over_a_living_owner_names_it_and_over_a_dead_one_takes_over() {
 
     let new = PosixSlotAllocator::create(&path, 3, 16).unwrap();
     assert_eq!(new.slot_count(), Ok(3));
-    assert_eq!(attached.owner_lives(), Ok(false), "those who are attached are told");
+    assert_eq!(attached.owner_lives(), Ok(Some(false)), "those who are attached are told");
     let kept = attached.next_unread_slot(0).unwrap().unwrap();
     assert_eq!(attached.read_slot(kept).unwrap().1, b"old", "and keep the old one");
     assert_eq!(new.mark_read(kept, 0), Err(SlotError::StaleHandle));
@@ -160,7 +160,7 @@ fn a_killed_reader_gives_its_slots_back() {
     for _ in 0..4 {
         send(&slots, R0, b"d");
     }
-    assert_eq!(slots.segment().stats().recovered_readers, 1);
+    assert_eq!(slots.segment().expect("native").stats().recovered_readers, 1);
     // A successor counts again.
     let successor = PosixSlotAllocator::attach(&path).unwrap();
     assert_eq!(successor.next_unread_slot(0), Ok(None));
@@ -193,7 +193,7 @@ fn a_writer_killed_with_loans_out_loses_no_slot_and_no_sample() {
     assert_ne!(loans[0].slot_index, loans[1].slot_index);
     let kept = slots.next_unread_slot(0).unwrap().unwrap();
     assert_eq!(slots.read_slot(kept).unwrap().1, b"kept");
-    assert_eq!(slots.segment().stats().recovered_slots, 2);
+    assert_eq!(slots.segment().expect("native").stats().recovered_slots, 2);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn a_late_reader_of_a_slot_reused_at_full_speed_never_reads_torn_bytes() {
 fn a_wait_that_ends_leaves_the_other_threads_registered() {
     let (_folder, path) = place();
     let slots = PosixSlotAllocator::create(&path, 2, 8).unwrap();
-    let waiters = || slots.segment().view().change_waiters().load(Ordering::SeqCst);
+    let waiters = || slots.segment().expect("native").view().change_waiters().load(Ordering::SeqCst);
     let seen = slots.notify_generation();
     std::thread::scope(|scope| {
         let long = scope.spawn(|| slots.wait_for_change(seen, LONG));
@@ -346,7 +346,7 @@ fn a_forked_child_is_told_and_its_parent_untouched() {
     assert_eq!(slots.next_unread_slot(0), Ok(Some(loan)));
     assert!(path.exists());
     let other = PosixSlotAllocator::attach(&path).unwrap();
-    let segment = other.segment();
+    let segment = other.segment().expect("native");
     assert_eq!(segment.writer_lives(WriterIndex::new(0).unwrap()), Ok(true));
 }
 

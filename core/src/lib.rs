@@ -7,7 +7,7 @@
 //!
 //! # Features
 //!
-//! `alloc`: handles over `Arc<Segment>`. `std`: error texts of the system (implies `alloc`). `defmt`: formatting for embedded logs.
+//! `alloc`: handles over `Arc<Segment>`, and [`zerodds`] segments, whose owner keeps its loans in its own memory. `std`: error texts of the system (implies `alloc`). `defmt`: formatting for embedded logs.
 //! On targets without compare-and-swap only what needs none is there: layouts, snapshots.
 #![no_std]
 #![deny(unsafe_code)]
@@ -63,6 +63,8 @@ mod segment;
 mod slots;
 mod typed;
 mod writer;
+#[cfg(feature = "alloc")]
+pub mod zerodds;
 
 pub use bare::*;
 pub use batch::*;

@@ -70,10 +70,10 @@ pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_loca
 /// // Who has the path, and whether he lives:
 /// let second = PosixSlotAllocator::create(&path, 16, 1024);
 /// assert_eq!(second.err().and_then(|error| error.owner_pid()), Some(std::process::id()));
-/// assert!(consumer.owner_lives()?);
+/// assert_eq!(consumer.owner_lives()?, Some(true));
 /// assert_eq!(consumer.segment_path(), path.to_str().expect("UTF-8"));
 /// drop(owner);
-/// assert!(!consumer.owner_lives()?);
+/// assert_eq!(consumer.owner_lives()?, Some(false));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<Linux>;

@@ -2,15 +2,20 @@
 //!
 //! [`SlotAllocator`] is written for any POSIX platform; a shim exports it for its own as `PosixSlotAllocator`.
 
+mod fault;
+
 use core::fmt;
 use core::time::Duration;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 
+use seqslot_core::zerodds::Zds2Face;
 use seqslot_core::{
-    AttachError, Cause, Config, CreateError, Exclusion, Exclusive, GeometryError, HeadError, Os, ReaderMask, Segment, SlotBackend,
-    SlotError, SlotFace, SlotHandle, SlotHeader, SlotsOs,
+    Access, AttachError, Config, Exclusion, Exclusive, Os, ReaderMask, Segment, SlotBackend, SlotError, SlotFace, SlotHandle, SlotHeader,
+    SlotsOs,
 };
+
+pub use fault::{PosixSlotError, ShmFault};
 
 /// Writer entries of a segment made here: allocators that reserve or wait at the same time. Each costs 8 bytes a slot; those
 /// beyond it wait by sleeping in growing steps, and cannot reserve.
@@ -49,122 +54,33 @@ impl<T> Exclusive<T> for Spun<T> {
     }
 }
 
-/// Why shared memory was not created or attached to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ShmFault {
-    /// It was not created: [`CreateError::AlreadyExists`] has the process number of the living owner.
-    Create(CreateError),
-    /// It was not attached to.
-    Attach(AttachError),
-}
-
-impl ShmFault {
-    /// What kind of error this is.
-    #[must_use]
-    pub fn cause(&self) -> Cause {
-        match self {
-            Self::Create(error) => error.cause(),
-            Self::Attach(error) => error.cause(),
-        }
-    }
-}
-
-impl fmt::Display for ShmFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Create(error) => error.fmt(f),
-            Self::Attach(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ShmFault {}
-
-/// Why there is no [`SlotAllocator`]. Nothing is left behind.
-///
-/// A living owner is `Shm(ShmFault::Create(CreateError::AlreadyExists { pid }))`; [`owner_pid`](Self::owner_pid) takes it apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PosixSlotError {
-    /// The object or its flink: the name is taken, not there, not trusted, or a system call failed.
-    Shm(ShmFault),
-    /// The capacity, or the whole with it, is beyond what the layout can say.
-    CapacityOverflow,
-    /// The object is not a segment of slots that this library reads, or not one that keeps account of who owes a read.
-    InvalidHeader,
-    /// An operation on slots failed.
-    Slot(SlotError),
-}
-
-impl PosixSlotError {
-    /// What kind of error this is.
-    #[must_use]
-    pub fn cause(&self) -> Cause {
-        match self {
-            Self::Shm(fault) => fault.cause(),
-            Self::CapacityOverflow => Cause::Misuse,
-            Self::InvalidHeader => Cause::Corruption,
-            Self::Slot(error) => error.cause(),
-        }
-    }
-
-    /// The process number of the living owner that has the path, if that is what was wrong.
-    #[must_use]
-    pub fn owner_pid(&self) -> Option<u32> {
-        match self {
-            Self::Shm(ShmFault::Create(CreateError::AlreadyExists { pid })) => Some(*pid),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for PosixSlotError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shm(fault) => fault.fmt(f),
-            Self::CapacityOverflow => f.write_str("slots of that capacity, or that many of them, do not fit a segment"),
-            Self::InvalidHeader => f.write_str("the object is not a segment of slots that this library reads"),
-            Self::Slot(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for PosixSlotError {}
-
-impl From<SlotError> for PosixSlotError {
-    fn from(error: SlotError) -> Self {
-        Self::Slot(error)
-    }
-}
-
-impl From<CreateError> for PosixSlotError {
-    fn from(error: CreateError) -> Self {
-        match error {
-            CreateError::Geometry(GeometryError::CapacityOverflow { .. } | GeometryError::TotalOverflow) => Self::CapacityOverflow,
-            error => Self::Shm(ShmFault::Create(error)),
-        }
-    }
-}
-
-impl From<AttachError> for PosixSlotError {
-    fn from(error: AttachError) -> Self {
-        match error {
-            // Still being made, or its creator died at it: there is nothing wrong with the header yet.
-            AttachError::Head(HeadError::NotReady) => Self::Shm(ShmFault::Attach(error)),
-            AttachError::Head(_) | AttachError::NotASegment => Self::InvalidHeader,
-            error => Self::Shm(ShmFault::Attach(error)),
-        }
-    }
-}
-
 /// The seeds' slot allocator: an owner process creates the segment, others attach to it; all of them may write and read.
 ///
 /// Use it through [`SlotBackend`]. Any thread may call; a forked child gets [`SlotError::Forked`] and attaches anew. Dropping it
 /// gives its loans back; dropping the owner's takes the name away, and those attached keep the memory.
+///
+/// It works on two layouts, and `attach` tells which one it found: this library's own, and zerodds-flatdata's "ZDS2", which processes that
+/// use that crate can attach to, or have made. That one promises less (see [`seqslot_core::zerodds`]), and only its owner writes.
 pub struct SlotAllocator<O: SlotsOs> {
-    face: SlotFace<O, Spinning>,
+    face: Face<O>,
     flink_path: String,
+}
+
+/// The face over the layout that the object has.
+#[allow(clippy::large_enum_variant, reason = "one for each allocator")]
+enum Face<O: SlotsOs> {
+    Native(SlotFace<O, Spinning>),
+    Zds2(Zds2Face<O, Spinning>),
+}
+
+/// Calls the face, whichever it is.
+macro_rules! on_face {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
+        match &$self.face {
+            Face::Native(face) => face.$method($($argument),*),
+            Face::Zds2(face) => face.$method($($argument),*),
+        }
+    };
 }
 
 impl<O: SlotsOs + Os<Name = Path> + Default> SlotAllocator<O> {
@@ -178,10 +94,22 @@ impl<O: SlotsOs + Os<Name = Path> + Default> SlotAllocator<O> {
         let path = flink_path.into();
         let config = Config::slots(slot_count as u64, slot_capacity as u64).writers(WRITERS);
         let segment = Segment::create(O::default(), &path, &config)?;
-        Self::over(segment, &path)
+        Ok(Self::at(&path, native(segment)?))
     }
 
-    /// Attaches to the segment at `flink_path`, and recovers what the dead left in it. Dropping the value takes no name away.
+    /// As [`create`](Self::create), in the layout of zerodds-flatdata 1.0.0-rc.7, so that processes that use that crate can attach to it
+    /// as readers. They must run as the same user. Nobody but the owner may write, and samples have one byte at least.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create).
+    pub fn create_zds2<P: Into<PathBuf>>(flink_path: P, slot_count: usize, slot_capacity: usize) -> Result<Self, PosixSlotError> {
+        let path = flink_path.into();
+        let face = Zds2Face::create(O::default(), &path, slot_count as u64, slot_capacity as u64)?;
+        Ok(Self::at(&path, Face::Zds2(face)))
+    }
+
+    /// Attaches to the segment at `flink_path`, of either layout, and recovers what the dead left in it. Dropping the value takes no name
+    /// away.
     ///
     /// # Errors
     /// [`PosixSlotError::Shm`]: there is none (yet), it is not trusted, or the system refused; [`PosixSlotError::InvalidHeader`]:
@@ -189,19 +117,27 @@ impl<O: SlotsOs + Os<Name = Path> + Default> SlotAllocator<O> {
     /// the safe face lives in it.
     pub fn attach<P: Into<PathBuf>>(flink_path: P) -> Result<Self, PosixSlotError> {
         let path = flink_path.into();
-        let segment = Segment::attach(O::default(), &path)?;
-        Self::over(segment, &path)
+        let os = O::default();
+        let mapping = os.open(&path, Access::ReadWrite).map_err(AttachError::from)?;
+        let face = if Zds2Face::<O, Spinning>::recognises(&mapping) {
+            Face::Zds2(Zds2Face::adopt(os, mapping)?)
+        } else {
+            native(Segment::adopt(os, mapping)?)?
+        };
+        Ok(Self::at(&path, face))
     }
 
-    fn over(segment: Segment<O>, path: &Path) -> Result<Self, PosixSlotError> {
+    fn at(path: &Path, face: Face<O>) -> Self {
         // A path that is not UTF-8 was refused by create and by attach, so nothing is lost here.
-        let flink_path = path.to_string_lossy().into_owned();
-        let face = SlotFace::new(segment).map_err(|error| match error {
-            SlotError::Overwrites => PosixSlotError::InvalidHeader,
-            error => error.into(),
-        })?;
-        Ok(Self { face, flink_path })
+        Self { face, flink_path: path.to_string_lossy().into_owned() }
     }
+}
+
+fn native<O: SlotsOs>(segment: Segment<O>) -> Result<Face<O>, PosixSlotError> {
+    SlotFace::new(segment).map(Face::Native).map_err(|error| match error {
+        SlotError::Overwrites => PosixSlotError::InvalidHeader,
+        error => error.into(),
+    })
 }
 
 impl<O: SlotsOs> SlotAllocator<O> {
@@ -217,18 +153,31 @@ impl<O: SlotsOs> SlotAllocator<O> {
         self.flink_path.clone()
     }
 
-    /// The segment beneath, for the safe face and for tools.
+    /// The segment beneath, for the safe face and for tools; `None` where it is one of the layout "ZDS2".
     #[must_use]
-    pub fn segment(&self) -> &Segment<O> {
-        self.face.segment()
+    pub fn segment(&self) -> Option<&Segment<O>> {
+        match &self.face {
+            Face::Native(face) => Some(face.segment()),
+            Face::Zds2(_) => None,
+        }
     }
 
-    /// Whether the owner of the segment lives. If not, the segment works on, but the path may be taken by a new one.
+    /// Whether the segment is one of the layout "ZDS2".
+    #[must_use]
+    pub fn is_zds2(&self) -> bool {
+        matches!(self.face, Face::Zds2(_))
+    }
+
+    /// Whether the owner of the segment lives. If not, the segment works on, but the path may be taken by a new one. `None` where nobody can
+    /// tell: the crate zerodds-flatdata made the segment, and holds no lock on it.
     ///
     /// # Errors
     /// [`SlotError::Os`].
-    pub fn owner_lives(&self) -> Result<bool, SlotError> {
-        Ok(self.face.segment().owner_lives()?)
+    pub fn owner_lives(&self) -> Result<Option<bool>, SlotError> {
+        match &self.face {
+            Face::Native(face) => Ok(Some(face.segment().owner_lives()?)),
+            Face::Zds2(face) => face.owner_lives(),
+        }
     }
 }
 
@@ -236,73 +185,74 @@ impl<O: SlotsOs> SlotBackend for SlotAllocator<O>
 where
     Self: Send + Sync,
     SlotFace<O, Spinning>: SlotBackend,
+    Zds2Face<O, Spinning>: SlotBackend,
 {
     fn reserve_slot(&self, active_readers_mask: ReaderMask) -> Result<SlotHandle, SlotError> {
-        self.face.reserve_slot(active_readers_mask)
+        on_face!(self.reserve_slot(active_readers_mask))
     }
 
     fn commit_slot(&self, handle: SlotHandle, bytes: &[u8]) -> Result<u32, SlotError> {
-        self.face.commit_slot(handle, bytes)
+        on_face!(self.commit_slot(handle, bytes))
     }
 
     fn discard_slot(&self, handle: SlotHandle) -> Result<(), SlotError> {
-        self.face.discard_slot(handle)
+        on_face!(self.discard_slot(handle))
     }
 
     fn read_slot(&self, handle: SlotHandle) -> Result<(SlotHeader, Vec<u8>), SlotError> {
-        self.face.read_slot(handle)
+        on_face!(self.read_slot(handle))
     }
 
     fn read_slot_into(&self, handle: SlotHandle, into: &mut [u8]) -> Result<SlotHeader, SlotError> {
-        self.face.read_slot_into(handle, into)
+        on_face!(self.read_slot_into(handle, into))
     }
 
     fn mark_read(&self, handle: SlotHandle, reader_index: u8) -> Result<(), SlotError> {
-        self.face.mark_read(handle, reader_index)
+        on_face!(self.mark_read(handle, reader_index))
     }
 
     fn mark_reader_disconnected(&self, reader_index: u8) -> Result<(), SlotError> {
-        self.face.mark_reader_disconnected(reader_index)
+        on_face!(self.mark_reader_disconnected(reader_index))
     }
 
     fn slot_count(&self) -> Result<usize, SlotError> {
-        self.face.slot_count()
+        on_face!(self.slot_count())
     }
 
     fn slot_total_size(&self) -> usize {
-        self.face.slot_total_size()
+        on_face!(self.slot_total_size())
     }
 
     fn slot_capacity(&self) -> usize {
-        self.face.slot_capacity()
+        on_face!(self.slot_capacity())
     }
 
     fn slot_data_ptr(&self, handle: SlotHandle) -> Result<(*mut u8, usize), SlotError> {
-        self.face.slot_data_ptr(handle)
+        on_face!(self.slot_data_ptr(handle))
     }
 
     fn commit_in_place(&self, handle: SlotHandle, len: usize) -> Result<u32, SlotError> {
-        self.face.commit_in_place(handle, len)
+        on_face!(self.commit_in_place(handle, len))
     }
 
     fn slot_read_ptr(&self, handle: SlotHandle) -> Result<(*const u8, usize), SlotError> {
-        self.face.slot_read_ptr(handle)
+        on_face!(self.slot_read_ptr(handle))
     }
 
     fn next_unread_slot(&self, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
-        self.face.next_unread_slot(reader_index)
+        on_face!(self.next_unread_slot(reader_index))
     }
 
     fn type_hash(&self) -> Option<[u8; 16]> {
-        self.face.type_hash()
+        on_face!(self.type_hash())
     }
 
     fn notify_generation(&self) -> u64 {
-        self.face.notify_generation()
+        on_face!(self.notify_generation())
     }
 
     fn wait_for_change(&self, last: u64, timeout: Duration) {
-        self.face.wait_for_change(last, timeout);
+        on_face!(self.wait_for_change(last, timeout));
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use seqslot_core::layout::control::{ENTRY_NAMESPACE, ENTRY_PID, OWNER_AT};
+use seqslot_core::zerodds::layout as zerodds;
 use seqslot_core::{Access, ObjectSpec, OpenFault, OsError};
 
 use crate::call::{failed, in_group, user};
@@ -146,16 +147,22 @@ impl Object {
         Map::shared(self.file.as_fd(), len, self.access, self.label()).map(Some)
     }
 
-    /// The process number in the owner's registry entry; 0 if it cannot be read. What a peer wrote, for people.
+    /// The process number in the owner's registry entry, or what stands for it; 0 if it cannot be read. What a peer wrote, for people.
     #[must_use]
     pub fn alleged_owner(&self) -> u32 {
-        self.peek(OWNER_AT + ENTRY_PID).unwrap_or(0)
+        let at = if self.is_zds2() { zerodds::OWNER_AT } else { OWNER_AT + ENTRY_PID };
+        self.peek(at).unwrap_or(0)
     }
 
     /// The pid namespace that the owner's entry says it is in; 0 if it says none.
     #[must_use]
     pub fn alleged_namespace(&self) -> u32 {
-        self.peek(OWNER_AT + ENTRY_NAMESPACE).unwrap_or(0)
+        if self.is_zds2() { 0 } else { self.peek(OWNER_AT + ENTRY_NAMESPACE).unwrap_or(0) }
+    }
+
+    /// Whether it begins as a segment of zerodds-flatdata does, which has no registry.
+    fn is_zds2(&self) -> bool {
+        self.peek(0) == Some(zerodds::MAGIC)
     }
 
     /// Reads a word without mapping, so that a file that is cut meanwhile is no fault.

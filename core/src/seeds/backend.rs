@@ -18,7 +18,7 @@ pub struct SlotHandle {
     pub segment_id: u64,
     /// The slot's index.
     pub slot_index: u32,
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
 }
 
 /// A committed slot's header, as the seed shows it.

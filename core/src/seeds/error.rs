@@ -37,6 +37,10 @@ pub enum SlotError {
         /// Its index.
         index: u32,
     },
+    /// The layout marks an empty slot by size 0, so it has no empty samples. The loan is still out.
+    EmptySample,
+    /// The layout has one writer, the process that made the segment, and this is not it.
+    NotOwner,
     /// The allocator was inherited by a fork; attach anew in the child.
     Forked,
     /// A system call failed.
@@ -49,9 +53,14 @@ impl SlotError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::NoFreeSlot | Self::NoWriterEntry | Self::ReaderTaken | Self::SafeWriter { .. } => Cause::Contention,
-            Self::OutOfBounds | Self::SampleTooLarge { .. } | Self::InPlaceUnsupported | Self::StaleHandle | Self::Overwrites | Self::Forked => {
-                Cause::Misuse
-            }
+            Self::OutOfBounds
+            | Self::SampleTooLarge { .. }
+            | Self::InPlaceUnsupported
+            | Self::StaleHandle
+            | Self::Overwrites
+            | Self::EmptySample
+            | Self::NotOwner
+            | Self::Forked => Cause::Misuse,
             Self::LockPoisoned => Cause::Corruption,
             Self::Os(_) => Cause::Os,
         }
@@ -73,6 +82,8 @@ impl fmt::Display for SlotError {
             Self::ReaderTaken => f.write_str("the reader index is taken by a reader of the safe face"),
             Self::Overwrites => f.write_str("the segment allows overwriting: it keeps no account of who owes a read"),
             Self::SafeWriter { index } => write!(f, "writer {index} of the safe face lives in the segment; stop it, or use another segment"),
+            Self::EmptySample => f.write_str("a ZDS2 segment has no empty samples; send one byte at least, or discard the loan"),
+            Self::NotOwner => f.write_str("only the process that made a ZDS2 segment writes to it; make one with create_zds2, or use a native one"),
             Self::Forked => f.write_str("the allocator belongs to the parent process; attach anew after fork"),
             Self::Os(error) => error.fmt(f),
         }

@@ -1,0 +1,133 @@
+//! The owner's side: which slots are on loan, and the steps of reserve and commit.
+//!
+//! The layout has no room for loans, so they are in the owner's own memory, under the face's lock; of the shared words only the masks
+//! are asked. What a peer writes elsewhere changes nothing here.
+
+use alloc::vec::Vec;
+
+use portable_atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::view::{Slot, View};
+use crate::memory::Memory;
+use crate::seeds::SlotError;
+
+/// What the owner knows of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Never used, or its loan was discarded.
+    Empty,
+    /// On loan, by the number drawn for it.
+    Loan(u32),
+    /// Holds the sample that loan became.
+    Sample { loan: u32, sequence: u32 },
+}
+
+/// The owner's own account of its segment.
+#[derive(Debug)]
+pub(super) struct Owner {
+    slots: Vec<State>,
+    /// The next slot in ring order: where the oldest sample is, if they are read in turn.
+    next: u32,
+    /// The next sequence number.
+    sequence: u32,
+    /// The next loan's number.
+    loan: u32,
+}
+
+impl Owner {
+    pub(super) fn new(slots: u32) -> Self {
+        Self { slots: alloc::vec![State::Empty; slots as usize], next: 0, sequence: 0, loan: 0 }
+    }
+
+    /// Claims a slot that every reader in `active` has read, in ring order; its index and the loan's number. O(slots) where few are free.
+    pub(super) fn reserve<M: Memory>(&mut self, view: &View<M>, active: u32) -> Result<(u32, u32), SlotError> {
+        let count = self.slots.len() as u32;
+        for step in 0..count {
+            // Below 2 * count, which may be more than 32 bits have.
+            let index = ((u64::from(self.next) + u64::from(step)) % u64::from(count)) as u32;
+            let (Some(state), Some(slot)) = (self.slots.get_mut(index as usize), view.slot(index)) else { continue };
+            if !is_free(*state, &slot, active) {
+                continue;
+            }
+            let loan = self.loan;
+            *state = State::Loan(loan);
+            self.loan = loan.wrapping_add(1);
+            self.next = if index + 1 == count { 0 } else { index + 1 };
+            withdraw(view.memory(), &slot);
+            return Ok((index, loan));
+        }
+        Err(SlotError::NoFreeSlot)
+    }
+
+    /// Whether `loan` of slot `index` is out.
+    pub(super) fn is_out(&self, index: u32, loan: u32) -> bool {
+        self.slots.get(index as usize) == Some(&State::Loan(loan))
+    }
+
+    /// Publishes a loan, after filling it where bytes are given; the sequence number.
+    pub(super) fn commit<M: Memory>(
+        &mut self,
+        view: &View<M>,
+        slot: &Slot<'_, M>,
+        loan: u32,
+        len: u32,
+        fill: Option<&[u8]>,
+    ) -> Result<u32, SlotError> {
+        let state = self.slots.get_mut(slot.index() as usize).filter(|state| **state == State::Loan(loan)).ok_or(SlotError::StaleHandle)?;
+        if let Some(bytes) = fill {
+            slot.copy_in(bytes);
+        }
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        *state = State::Sample { loan, sequence };
+        publish(view, slot, sequence, len);
+        Ok(sequence)
+    }
+
+    /// Ends a loan without a sample.
+    pub(super) fn discard(&mut self, index: u32, loan: u32) -> Result<(), SlotError> {
+        let state = self.slots.get_mut(index as usize).filter(|state| **state == State::Loan(loan)).ok_or(SlotError::StaleHandle)?;
+        *state = State::Empty;
+        Ok(())
+    }
+
+    /// The sequence number of the sample that a loan became, if its slot still holds it.
+    pub(super) fn sequence_of(&self, index: u32, loan: u32) -> Option<u32> {
+        match self.slots.get(index as usize)? {
+            State::Sample { loan: became, sequence } if *became == loan => Some(*sequence),
+            _ => None,
+        }
+    }
+}
+
+fn is_free<M: Memory>(state: State, slot: &Slot<'_, M>, active: u32) -> bool {
+    match state {
+        State::Empty => true,
+        State::Loan(_) => false,
+        // ORDERING: Acquire, edge "read"; pairs with the Release of a mark: what its reader read was read before anything is written here.
+        State::Sample { .. } => slot.mask().load(Acquire) & active == active,
+    }
+}
+
+/// Takes the old sample out of sight before a byte of the next is written: first for whoever looks at the mask, then for all.
+fn withdraw<M: Memory>(memory: &M, slot: &Slot<'_, M>) {
+    // ORDERING: Relaxed, both; who sees the next sequence number sees the first, who sees a byte of the next sample sees the second.
+    slot.mask().store(u32::MAX, Relaxed);
+    slot.size().store(0, Relaxed);
+    // ORDERING: Release fence, edge "reuse"; pairs with the Acquire fence behind a copy: whoever copies a byte that is written from here on
+    // finds the size changed.
+    memory.fence(Release);
+}
+
+/// Makes a filled slot the sample `sequence` of `len` bytes. The last store is the publication: until then the mask says that everybody has
+/// read, so that a reader of any kind passes the slot over.
+fn publish<M: Memory>(view: &View<M>, slot: &Slot<'_, M>, sequence: u32, len: u32) {
+    // ORDERING: Relaxed; carried by the sequence number: who sees that sees how far the numbers have come.
+    view.next().store(sequence.wrapping_add(1), Relaxed);
+    // ORDERING: Release, edge "commit"; pairs with the Acquire of `look`. Carries the withdrawal, and the bytes.
+    slot.sequence().store(sequence, Release);
+    // ORDERING: Release, edge "commit"; pairs with the Acquire of `look` and `still_holds`. Carries the number.
+    slot.size().store(len, Release);
+    // ORDERING: Release, edge "publish"; pairs with the Acquire of `look` and `mark`. Carries number, size and bytes.
+    slot.mask().store(0, Release);
+}
