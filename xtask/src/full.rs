@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::run::{Outcome, capture, root};
-use crate::{coverage, crash, fuzz, instructions, loom, mutants, sanitize, sim, size, soak, syscalls, targets};
+use crate::{coverage, crash, fuzz, instructions, interop, loom, mutants, sanitize, sim, size, soak, syscalls, targets};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -38,6 +38,7 @@ pub fn run(args: &Args) -> Outcome {
         ("soak --pause", &|| soak::run(&soak::Args::pause())),
         ("targets", &|| targets::run(&targets::Args {})),
         ("sim", &|| sim::run(&simulated)),
+        ("interop", &|| interop::run(&interop::Args::seconds(300))),
         ("crash", &|| crash::run(&crash::Args::all(false))),
         ("loom", &|| loom::run(&loom::Args::all())),
         ("fuzz", &|| fuzz::run(&fuzz::Args::default())),

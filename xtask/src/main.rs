@@ -6,6 +6,7 @@ mod crash;
 mod full;
 mod fuzz;
 mod instructions;
+mod interop;
 mod loom;
 mod mutants;
 mod peers;
@@ -63,6 +64,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Run whole systems of simulated processes, interleaved at every access by a seed, against a plain model
     Sim(sim::Args),
+    /// Test against the published crates zerodds-flatdata, clock-bound-shm and clock-bound: the same calls, files and segments
+    Interop(interop::Args),
     /// Measure seqslot, its peers and the machine's limits in one run: a table, a picture, and how many targets are met (needs libclang)
     Peers(peers::Args),
     /// Run all of the above but the peers at full length, and keep what they say in docs/proof
@@ -87,6 +90,7 @@ fn main() -> std::process::ExitCode {
         Command::Coverage(args) => coverage::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Interop(args) => interop::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Full(args) => full::run(&args),
     };

@@ -1,0 +1,91 @@
+//! seqslot against the published crates that it stands in for: the same calls, the same files, the same segments.
+
+mod child;
+mod outcome;
+mod random;
+mod report;
+mod scratch;
+mod zerodds;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+
+use crate::outcome::Outcome;
+use crate::report::Report;
+use crate::scratch::Scratch;
+
+/// Test seqslot against zerodds-flatdata, clock-bound-shm and clock-bound.
+#[derive(Parser)]
+#[command(name = "interop")]
+struct Args {
+    /// How long to run, about
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Where the random sequences begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run the one sequence of this seed, and say what each step showed
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "seed", "json"])]
+    replay: Option<u64>,
+    /// Print the counts as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    role: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Be another process of a test (started by it)
+    #[command(hide = true)]
+    Role {
+        /// What it does
+        role: String,
+        /// Over which library
+        side: String,
+        /// On which file
+        path: Option<PathBuf>,
+    },
+}
+
+fn main() -> std::process::ExitCode {
+    let args = Args::parse();
+    let outcome = match &args.role {
+        Some(Command::Role { role, side, path }) => play(role, side, path.clone().unwrap_or_default()),
+        None => run(&args),
+    };
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("failed: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn play(role: &str, side: &str, path: PathBuf) -> Outcome<()> {
+    match role {
+        "party" => zerodds::differential::serve(side),
+        "believe" => zerodds::crashes::believe(side, &path),
+        _ => zerodds::crashes::play(role, side, &path),
+    }
+}
+
+fn run(args: &Args) -> Outcome<()> {
+    let (scratch, begin) = (Scratch::new()?, Instant::now());
+    if let Some(seed) = args.replay {
+        return zerodds::differential::replay(&scratch.join(""), seed);
+    }
+    let mut report = Report::default();
+    zerodds::run(&scratch.join(""), args.seed, Duration::from_secs(args.seconds), &mut report)?;
+    report.seconds = begin.elapsed().as_secs_f64();
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("differences between zerodds-flatdata and seqslot, by name, and how often each was seen:\n{}", report.table());
+        println!("{}", report.line());
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! seqslot beside zerodds-flatdata.
+
+mod call;
+pub mod crashes;
+pub mod difference;
+pub mod differential;
+mod model;
+mod twins;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::outcome::{Fault, Outcome};
+use crate::report::Report;
+use difference::{Difference, Kind};
+
+/// Runs all of it for about so long.
+pub fn run(folder: &Path, seed: u64, time: Duration, report: &mut Report) -> Outcome<()> {
+    eprintln!("zerodds: every named difference, once");
+    differential::scenarios(&mut differential::World::new(folder)?)?;
+    let faults = Difference::ALL.iter().filter(|difference| difference.kind() == Kind::Fault);
+    report.faults.extend(faults.map(|difference| Fault::of("zerodds", difference)));
+    eprintln!("zerodds: deaths and forged bytes");
+    report.faults.extend(crashes::all(folder)?);
+    eprintln!("zerodds: one application over both");
+    report.application = twins::compare(folder)?;
+    eprintln!("zerodds: random sequences for {} s", time.as_secs());
+    report.differential = differential::run(folder, seed, time)?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! seqslot against the published crates that it stands in for (`tests/interop`, a workspace of its own).
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::run::{Outcome, cargo, pass};
+
+/// Its manifest.
+const MANIFEST: &str = "tests/interop/Cargo.toml";
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// How long to run, about; building comes on top
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Where the random sequences begin
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run the one sequence of this seed, and say what each step showed
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "seed", "json"])]
+    replay: Option<u64>,
+    /// Print the counts as JSON, in the last line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// So many seconds.
+    pub fn seconds(seconds: u64) -> Self {
+        Self { seconds, seed: 1, replay: None, json: false }
+    }
+}
+
+pub fn run(args: &Args) -> Outcome {
+    // What its own tools do: shrinking, clearing up.
+    pass(cargo().args(["test", "--release", "--locked", "--quiet", "--manifest-path", MANIFEST]).stdout(Stdio::null()))?;
+    let mut command = cargo();
+    command.args(["run", "--release", "--locked", "--quiet", "--manifest-path", MANIFEST, "--"]);
+    match args.replay {
+        Some(seed) => command.args(["--replay", &seed.to_string()]),
+        None => command.args(["--seconds", &args.seconds.to_string(), "--seed", &args.seed.to_string()]),
+    };
+    command.args(args.json.then_some("--json"));
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo cannot be started: {error}"))?;
+    let mut closing = None;
+    for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
+        // The last line is printed by whoever called.
+        if let Some(before) = closing.replace(line?) {
+            println!("{before}");
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("the two sides do not agree, or one does not work: {status}; standard error says where").into());
+    }
+    Ok(closing.ok_or("nothing was printed")?)
+}
