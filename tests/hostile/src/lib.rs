@@ -20,6 +20,7 @@ mod clockbound;
 mod exercise;
 mod flink;
 pub mod inspect;
+pub mod malformed;
 mod operations;
 #[allow(unsafe_code, reason = "handles and what they lend, in one value")]
 mod party;
