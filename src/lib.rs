@@ -29,10 +29,11 @@ pub use seqslot_core::clockbound::{
     ClockErrorBoundBuilder, ClockStatus, Fraction, Layout as ClockBoundLayout, Rules, ShmError, SnapshotStatus, TimeSpec,
 };
 pub use seqslot_core::{
-    AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError,
-    LocatorError, Lock, OsError, PID_SHM_LOCATOR, Payload, ReaderId, ReaderIndex, ReaderMask, Recovered, SLOT_HEADER_SIZE, SendError,
-    ShmLocator, SlotBackend, SlotError, SlotHandle, SlotHeader, SlotIndex, Snapshot, SnapshotConfig, SnapshotError, SnapshotValue, Stats,
-    TakeError, WriterIndex, fnv1a_32, is_same_host, layout,
+    AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, FlatReader, FlatSampleRef, FlatSlot, FlatStruct, FlatWriter,
+    GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError, LocatorError, Lock, OsError, PID_SHM_LOCATOR, Payload, ReaderId,
+    ReaderIndex, ReaderMask, Recovered, Reliability, SLOT_HEADER_SIZE, SendError, ShmLocator, SlotBackend, SlotError, SlotHandle,
+    SlotHeader, SlotIndex, Snapshot, SnapshotConfig, SnapshotError, SnapshotValue, Stats, TakeError, WriteOutcome, WriterIndex, fnv1a_32,
+    is_same_host, layout,
 };
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{ClockErrorBound, ShmReader, ShmSnapshot};

@@ -34,7 +34,7 @@ mod region;
 mod snapshot;
 
 pub use error::*;
-#[cfg(feature = "alloc")]
+#[allow(unused_imports, reason = "without compare-and-swap and without a heap there is none of it")]
 pub use flat::*;
 pub use index::*;
 pub use memory::*;

@@ -68,7 +68,7 @@ pub struct SlotAllocator<O: SlotsOs> {
 
 /// The face over the layout that the object has.
 #[allow(clippy::large_enum_variant, reason = "one for each allocator")]
-enum Face<O: SlotsOs> {
+pub(crate) enum Face<O: SlotsOs> {
     Native(SlotFace<O, Spinning>),
     Zds2(Zds2Face<O, Spinning>),
 }
@@ -127,13 +127,13 @@ impl<O: SlotsOs + Os<Name = Path> + Default> SlotAllocator<O> {
         Ok(Self::at(&path, face))
     }
 
-    fn at(path: &Path, face: Face<O>) -> Self {
+    pub(crate) fn at(path: &Path, face: Face<O>) -> Self {
         // A path that is not UTF-8 was refused by create and by attach, so nothing is lost here.
         Self { face, flink_path: path.to_string_lossy().into_owned() }
     }
 }
 
-fn native<O: SlotsOs>(segment: Segment<O>) -> Result<Face<O>, PosixSlotError> {
+pub(crate) fn native<O: SlotsOs>(segment: Segment<O>) -> Result<Face<O>, PosixSlotError> {
     SlotFace::new(segment).map(Face::Native).map_err(|error| match error {
         SlotError::Overwrites => PosixSlotError::InvalidHeader,
         error => error.into(),
@@ -241,6 +241,14 @@ where
 
     fn next_unread_slot(&self, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
         on_face!(self.next_unread_slot(reader_index))
+    }
+
+    fn sample_at(&self, slot_index: u32) -> Result<Option<(SlotHandle, SlotHeader)>, SlotError> {
+        on_face!(self.sample_at(slot_index))
+    }
+
+    fn now(&self) -> Option<Duration> {
+        on_face!(self.now())
     }
 
     fn type_hash(&self) -> Option<[u8; 16]> {

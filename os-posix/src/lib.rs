@@ -14,8 +14,9 @@
 //! | [`remove`](mod@remove) | removal by hand, for operators |
 //! | [`locking`] | the one thing platforms do differently: how a lock is held |
 //! | [`allocator`] | the seeds' slot allocator |
-//! | [`clockbound`] | the seeds' reader of ClockBound segments, and what belongs to it |
+//! | `typed` | the same for values of one type |
 //! | [`locator`] | what discovery tells of its segment |
+//! | [`clockbound`] | the seeds' reader of ClockBound segments, and what belongs to it |
 //!
 //! # The flink
 //!
@@ -45,6 +46,7 @@ pub mod named;
 #[allow(unsafe_code, reason = "shm_open, fallocate")]
 pub mod object;
 pub mod remove;
+mod typed;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "linkat of a descriptor")]
 mod unnamed;

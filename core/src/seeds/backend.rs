@@ -258,6 +258,21 @@ pub trait SlotBackend: Send + Sync {
         Ok(None)
     }
 
+    /// The committed sample in slot `slot_index`: its handle and header, for looking over the slots. `None` if the slot holds none, or was just
+    /// moving on; by default always. The size is what the slot alleges.
+    ///
+    /// # Errors
+    /// [`SlotError::OutOfBounds`] for an index that is not below [`slot_count`](Self::slot_count).
+    fn sample_at(&self, slot_index: u32) -> Result<Option<(SlotHandle, SlotHeader)>, SlotError> {
+        let _ = slot_index;
+        Ok(None)
+    }
+
+    /// The time by a clock that never goes back, since some moment in the past; `None` where there is no clock, and by default.
+    fn now(&self) -> Option<Duration> {
+        None
+    }
+
     /// Identity of the payload's type; `None` if the segment is for bytes.
     fn type_hash(&self) -> Option<[u8; 16]> {
         None

@@ -41,6 +41,20 @@ pub enum SlotError {
     EmptySample,
     /// The layout has one writer, the process that made the segment, and this is not it.
     NotOwner,
+    /// The segment is for values of another type, or, where the type was asked for, for none.
+    TypeMismatch {
+        /// Identity of the type that was asked for.
+        expected: [u8; 16],
+        /// That of the segment's.
+        found: Option<[u8; 16]>,
+    },
+    /// A sample has not the size of the type that is read: somebody writes another type here. The sample was marked read.
+    SampleSize {
+        /// Bytes of the sample.
+        sample: usize,
+        /// Bytes of the type.
+        expected: usize,
+    },
     /// The allocator was inherited by a fork; attach anew in the child.
     Forked,
     /// A system call failed.
@@ -60,8 +74,9 @@ impl SlotError {
             | Self::Overwrites
             | Self::EmptySample
             | Self::NotOwner
+            | Self::TypeMismatch { .. }
             | Self::Forked => Cause::Misuse,
-            Self::LockPoisoned => Cause::Corruption,
+            Self::LockPoisoned | Self::SampleSize { .. } => Cause::Corruption,
             Self::Os(_) => Cause::Os,
         }
     }
@@ -84,6 +99,18 @@ impl fmt::Display for SlotError {
             Self::SafeWriter { index } => write!(f, "writer {index} of the safe face lives in the segment; stop it, or use another segment"),
             Self::EmptySample => f.write_str("a ZDS2 segment has no empty samples; send one byte at least, or discard the loan"),
             Self::NotOwner => f.write_str("only the process that made a ZDS2 segment writes to it; make one with create_zds2, or use a native one"),
+            Self::TypeMismatch { expected, found: Some(found) } => write!(
+                f,
+                "the segment is for type {:032x}, not {:032x}; build both sides with the same definition",
+                u128::from_be_bytes(*found),
+                u128::from_be_bytes(*expected)
+            ),
+            Self::TypeMismatch { expected, found: None } => {
+                write!(f, "the segment is for no type, not for {:032x}; create it for that type", u128::from_be_bytes(*expected))
+            }
+            Self::SampleSize { sample, expected } => {
+                write!(f, "a sample of {sample} bytes is no value of {expected}: another type is written here; it was skipped")
+            }
             Self::Forked => f.write_str("the allocator belongs to the parent process; attach anew after fork"),
             Self::Os(error) => error.fmt(f),
         }

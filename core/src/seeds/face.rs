@@ -279,6 +279,26 @@ where
         Ok(next.map(|(slot, generation)| self.handle(slot, generation)))
     }
 
+    fn sample_at(&self, slot_index: u32) -> Result<Option<(SlotHandle, SlotHeader)>, SlotError> {
+        self.check_mine()?;
+        let slot = self.segment.view().slot(slot_index).ok_or(SlotError::OutOfBounds)?;
+        // ORDERING: Relaxed; a guess, which `holds` confirms.
+        let generation = slot.generation().load(Relaxed);
+        let Some(unread) = payload::holds(&slot, generation) else { return Ok(None) };
+        // ORDERING: Relaxed; carried by the Acquire in `holds`.
+        let size = slot.size().load(Relaxed) as usize;
+        let handle = self.handle(slot_index, generation);
+        match self.copy(handle, &slot, unread, size, &mut []) {
+            Ok(header) => Ok(Some((handle, header))),
+            Err(SlotError::StaleHandle) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn now(&self) -> Option<Duration> {
+        Some(self.segment.os().now()).filter(|now| !now.is_zero())
+    }
+
     fn type_hash(&self) -> Option<[u8; 16]> {
         let hash = self.segment.head().type_hash;
         (hash != [0; 16]).then_some(hash)

@@ -351,6 +351,20 @@ where
         Ok(found.map(|(slot, sequence)| SlotHandle { segment_id: self.id, slot_index: slot.index(), generation: sequence }))
     }
 
+    fn sample_at(&self, slot_index: u32) -> Result<Option<(SlotHandle, SlotHeader)>, SlotError> {
+        self.check_mine()?;
+        let slot = self.view.slot(slot_index).ok_or(SlotError::OutOfBounds)?;
+        let seen = sample::look(&slot);
+        Ok(seen.map(|seen| {
+            let handle = SlotHandle { segment_id: self.id, slot_index, generation: seen.sequence };
+            (handle, SlotHeader { sequence_number: seen.sequence, sample_size: seen.size, reader_mask: seen.mask, _reserved: 0 })
+        }))
+    }
+
+    fn now(&self) -> Option<Duration> {
+        Some(self.os.now()).filter(|now| !now.is_zero())
+    }
+
     fn notify_generation(&self) -> u64 {
         change::generation(&self.view)
     }

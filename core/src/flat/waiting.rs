@@ -1,0 +1,40 @@
+//! A wait for a backend to change, with one timeout over all of its sleeps.
+
+use core::time::Duration;
+
+use crate::seeds::SlotBackend;
+
+/// What a wake-up counts for where no clock runs, so that a wait ends however often it is woken.
+const TURN: Duration = Duration::from_millis(1);
+
+/// What is left of a timeout.
+pub(super) struct Waiting {
+    left: Duration,
+    looked: Option<Duration>,
+}
+
+impl Waiting {
+    pub(super) fn new<B: SlotBackend + ?Sized>(backend: &B, timeout: Duration) -> Self {
+        Self { left: timeout, looked: backend.now() }
+    }
+
+    /// Sleeps until the generation differs from `seen`, at most `slice`; false, without sleeping, if the time is up. `seen` was taken
+    /// before the caller looked at its condition, so no change is missed.
+    pub(super) fn sleep<B: SlotBackend + ?Sized>(&mut self, backend: &B, seen: u64, slice: Duration) -> bool {
+        let slice = slice.min(self.left);
+        if slice.is_zero() {
+            return false;
+        }
+        backend.wait_for_change(seen, slice);
+        let now = backend.now();
+        let by_clock = match (self.looked, now) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => TURN.min(slice),
+        };
+        self.looked = now;
+        // Nothing moved: the slice is over, or the backend cannot wait, and asking again and again is not to be the answer.
+        let slept = if backend.notify_generation() == seen { by_clock.max(slice) } else { by_clock };
+        self.left = self.left.saturating_sub(slept);
+        true
+    }
+}
