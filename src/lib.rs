@@ -36,11 +36,11 @@ pub use seqslot_core::{
     is_same_host, layout,
 };
 #[cfg(target_os = "linux")]
-pub use seqslot_os_linux::{ClockErrorBound, ShmReader, ShmSnapshot};
+pub use seqslot_os_linux::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter};
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};
 #[cfg(target_os = "macos")]
-pub use seqslot_os_macos::{ClockErrorBound, ShmReader, ShmSnapshot};
+pub use seqslot_os_macos::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter};
 #[cfg(target_os = "macos")]
 pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};
 

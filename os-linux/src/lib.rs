@@ -46,7 +46,7 @@ pub mod wait;
 
 pub use liveness::OfdLocks;
 pub use os::{Linux, Mapping};
-pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot};
+pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite};
 pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_local, locator_of};
 
 /// The seeds' slot allocator on Linux.
@@ -77,3 +77,28 @@ pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_loca
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<Linux>;
+
+/// The writer of a ClockBound segment on Linux; its lock is an open-file-description lock on the whole file.
+///
+/// ```
+/// use seqslot_core::clockbound::{ClockStatus, ShmError, TimeSpec};
+/// use seqslot_os_linux::{ClockErrorBound, ShmReader, ShmWrite, ShmWriter};
+///
+/// let path = std::env::temp_dir().join(format!("seqslot-shm0-{}", std::process::id()));
+/// let time = |seconds| TimeSpec::new(seconds, 0).expect("nanoseconds below a second");
+/// let mut writer = ShmWriter::new(&path)?;
+/// writer.write(&ClockErrorBound::new(time(100), time(1100), 10_000, 0, 1_000, ClockStatus::Synchronized, false))?;
+/// assert_eq!(ShmWriter::new(&path).err(), Some(ShmError::WriterExists));
+///
+/// // In another process:
+/// let name = std::ffi::CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+/// let mut reader = ShmReader::new(&name)?;
+/// assert_eq!(reader.snapshot()?.bound_nsec(), 10_000);
+///
+/// drop(writer); // readers read on; the next writer continues
+/// ShmWriter::new(&path)?;
+/// assert_eq!(reader.snapshot()?.bound_nsec(), 10_000);
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type ShmWriter = seqslot_os_posix::clockbound::ShmWriter<OfdLocks>;

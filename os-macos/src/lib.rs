@@ -32,8 +32,11 @@ pub mod wait;
 
 pub use liveness::FileLocks;
 pub use os::{MacOs, Mapping};
-pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot};
+pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite};
 pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_local, locator_of};
 
 /// The seeds' slot allocator on macOS.
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<MacOs>;
+
+/// The writer of a ClockBound segment.
+pub type ShmWriter = seqslot_os_posix::clockbound::ShmWriter<FileLocks>;

@@ -209,9 +209,13 @@ impl Claim {
     /// # Errors
     /// What `fstat` said.
     pub fn metadata(&self) -> std::io::Result<std::fs::Metadata> {
+        self.file().metadata()
+    }
+
+    /// Its descriptor as a file, which is not closed when the value is dropped.
+    pub(crate) fn file(&self) -> ManuallyDrop<std::fs::File> {
         // SAFETY: the descriptor is open as long as `self`, and the file made of it is never dropped, so it is closed once.
-        let file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(self.fd.as_raw_fd()) });
-        file.metadata()
+        ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(self.fd.as_raw_fd()) })
     }
 
     /// Opens a description that no child has and that no child will keep. `unlock` is called on it when the claim is

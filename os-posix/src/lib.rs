@@ -16,7 +16,7 @@
 //! | [`allocator`] | the seeds' slot allocator |
 //! | `typed` | the same for values of one type |
 //! | [`locator`] | what discovery tells of its segment |
-//! | [`clockbound`] | the seeds' reader of ClockBound segments, and what belongs to it |
+//! | [`clockbound`] | ClockBound segments: the seeds' reader, a writer, the clocks |
 //!
 //! # The flink
 //!
@@ -53,7 +53,7 @@ mod unnamed;
 
 pub use allocator::{PosixSlotError, ShmFault, SlotAllocator};
 pub use call::{failed, last_failure};
-pub use clockbound::{ClockErrorBound, ShmReader, ShmSnapshot};
+pub use clockbound::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite};
 pub use fork::{Claim, Token};
 pub use locator::{is_local, locator_of};
 pub use locking::Locking;

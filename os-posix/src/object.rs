@@ -291,7 +291,7 @@ fn is_trusted(uid: u32, gid: u32, mode: u32) -> bool {
 /// Reserves memory beyond the end of the file, in steps, so that a signal in one does not undo them all, and moves the end with the last;
 /// what the file system has no room for is refused before the first, which would only take the machine's memory away for a while.
 #[cfg(target_os = "linux")]
-fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
+pub(crate) fn reserve(file: &File, len: u64, label: &str) -> Result<(), OsError> {
     const STEP: u64 = 64 << 20;
     // Less than this is not worth the question: trying takes and gives back no more than that.
     const LITTLE: u64 = 1 << 20;

@@ -15,6 +15,14 @@
 //! | `builder` | makes one; pure |
 //! | `error` | why there is none |
 //! | `view` | the reader's steps over shared memory |
+//! | `pen` | the writer's steps |
+//!
+//! # Edges
+//!
+//! | edge | release side | acquire side | what it carries |
+//! |---|---|---|---|
+//! | payload | pen: the even generation | view: fence after the generation's load | the payload of that generation, and the header |
+//! | torn | pen: fence behind the odd generation, or behind version 0 of a wipe | view: fence after the copy | a word of a newer payload, or of an empty one, implies that the view's second look sees that the generation has moved |
 
 mod bound;
 mod builder;
@@ -22,6 +30,8 @@ mod error;
 mod fraction;
 pub mod layout;
 mod parse;
+#[allow(unsafe_code, reason = "words of the segment, whose length was checked")]
+mod pen;
 mod rules;
 mod time;
 #[allow(unsafe_code, reason = "words of the segment, whose length was checked")]
@@ -33,6 +43,7 @@ pub use error::ShmError;
 pub use fraction::Fraction;
 pub use layout::Layout;
 pub use parse::SegmentHeader;
+pub use pen::ClockBoundPen;
 pub use rules::{ClockStatus, Rules};
 pub use time::TimeSpec;
 pub use view::{CLOCKBOUND_TRIES_MAX, ClockBoundView, SnapshotStatus};

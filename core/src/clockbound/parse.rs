@@ -14,7 +14,6 @@ pub(super) fn split(word: u32) -> (u16, u16) {
 }
 
 /// The word that holds both.
-#[cfg(test)]
 pub(super) fn join(version: u16, generation: u16) -> u32 {
     let ([a, b], [c, d]) = (version.to_ne_bytes(), generation.to_ne_bytes());
     u32::from_ne_bytes([a, b, c, d])

@@ -7,7 +7,7 @@
 //! | 3 | version and generation again: the same, or try again | |
 //!
 //! ClockBound's daemons do not order their odd generation before their payload for weakly ordered machines, and write the generation by
-//! 16-bit stores; both are theirs to mend. On x86-64 their stores come in order, and
+//! 16-bit stores; both are theirs to mend ([`ClockBoundPen`](super::ClockBoundPen) does neither). On x86-64 their stores come in order, and
 //! ours are the fences that keep the loads so.
 
 use portable_atomic::Ordering;

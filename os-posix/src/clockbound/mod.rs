@@ -6,12 +6,16 @@
 //! | `bound` | the bound, with `now()` |
 //! | `file` | reading by `pread` |
 //! | `reader` | the seed's `ShmReader` |
+//! | `writer` | `ShmWriter`, over a mapping |
 
 mod bound;
 #[allow(unsafe_code, reason = "clock_gettime, the counter's instruction")]
 mod clocks;
 mod file;
 mod reader;
+#[allow(unsafe_code, reason = "a memory handle to the mapping")]
+mod writer;
 
 pub use bound::ClockErrorBound;
 pub use reader::{ShmReader, ShmSnapshot};
+pub use writer::{ShmWrite, ShmWriter};
