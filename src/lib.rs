@@ -26,7 +26,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use seqslot_core::clockbound::{
-    ClockErrorBoundBuilder, ClockStatus, Fraction, Layout as ClockBoundLayout, Rules, ShmError, SnapshotStatus, TimeSpec,
+    ClockErrorBoundBuilder, ClockStatus, Fraction, Layout as ClockBoundLayout, Rules, ShmError, SnapshotStatus, TimeSpec, VmClock,
+    VmClockError, VmClockStatus,
 };
 pub use seqslot_core::{
     AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, FlatReader, FlatSampleRef, FlatSlot, FlatStruct, FlatWriter,
@@ -36,11 +37,15 @@ pub use seqslot_core::{
     is_same_host, layout,
 };
 #[cfg(target_os = "linux")]
-pub use seqslot_os_linux::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter};
+pub use seqslot_os_linux::{
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter, TimeWindow, VmClockReader,
+};
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};
 #[cfg(target_os = "macos")]
-pub use seqslot_os_macos::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter};
+pub use seqslot_os_macos::{
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter, TimeWindow, VmClockReader,
+};
 #[cfg(target_os = "macos")]
 pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};
 

@@ -46,7 +46,9 @@ pub mod wait;
 
 pub use liveness::OfdLocks;
 pub use os::{Linux, Mapping};
-pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite};
+pub use seqslot_os_posix::clockbound::{
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, TimeWindow, VmClockReader,
+};
 pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_local, locator_of};
 
 /// The seeds' slot allocator on Linux.

@@ -32,7 +32,9 @@ pub mod wait;
 
 pub use liveness::FileLocks;
 pub use os::{MacOs, Mapping};
-pub use seqslot_os_posix::clockbound::{ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite};
+pub use seqslot_os_posix::clockbound::{
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, TimeWindow, VmClockReader,
+};
 pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_local, locator_of};
 
 /// The seeds' slot allocator on macOS.

@@ -16,6 +16,7 @@
 //! | `error` | why there is none |
 //! | `view` | the reader's steps over shared memory |
 //! | `pen` | the writer's steps |
+//! | `vmclock` | the hypervisor's page, which tells of disruptions: bytes to checked values; pure |
 //!
 //! # Edges
 //!
@@ -36,6 +37,7 @@ mod rules;
 mod time;
 #[allow(unsafe_code, reason = "words of the segment, whose length was checked")]
 mod view;
+mod vmclock;
 
 pub use bound::ClockErrorBound;
 pub use builder::ClockErrorBoundBuilder;
@@ -47,3 +49,4 @@ pub use pen::ClockBoundPen;
 pub use rules::{ClockStatus, Rules};
 pub use time::TimeSpec;
 pub use view::{CLOCKBOUND_TRIES_MAX, ClockBoundView, SnapshotStatus};
+pub use vmclock::{VMCLOCK_LEN, VMCLOCK_MAGIC, VmClock, VmClockError, VmClockStatus};
