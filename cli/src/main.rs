@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 #![allow(clippy::result_large_err, reason = "the library's errors carry their path inline; none of this is on the data path")]
 
+mod clock;
 mod demo;
 mod fail;
 mod inspect;
@@ -31,6 +32,7 @@ Examples:
   seq 1 1000000 | seqslot pub /tmp/numbers --readers 2
   seqslot sub /tmp/numbers > out.txt
   seqslot inspect /tmp/numbers
+  seqslot clock --watch
   seqslot rm /tmp/numbers";
 
 /// Same-host shared memory: slots and snapshots between processes.
@@ -51,6 +53,8 @@ enum Command {
     Sub(subscribe::Args),
     /// Look into a segment (or whatever the path is) without changing anything
     Inspect(inspect::Args),
+    /// What a ClockBound segment says of the time: interval, status, age
+    Clock(clock::Args),
     /// Put right what dead processes left in a segment
     Recover(recover::Args),
     /// Remove a segment nobody lives in
@@ -68,6 +72,7 @@ impl Command {
             Self::Pub(args) => args.json,
             Self::Sub(args) => args.json,
             Self::Inspect(args) => args.json,
+            Self::Clock(args) => args.json,
             Self::Recover(args) => args.json,
             Self::Rm(args) => args.json,
             Self::DemoRole(_) => false,
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         Command::Pub(args) => publish::run(&args),
         Command::Sub(args) => subscribe::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Clock(args) => clock::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Rm(args) => remove::run(&args),
         Command::DemoRole(args) => demo::run_role(&args),

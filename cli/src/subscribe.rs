@@ -48,7 +48,8 @@ pub struct Args {
     pub json: bool,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+/// A number of seconds, as an argument.
+pub fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
     if Duration::try_from_secs_f64(seconds).is_ok() { Ok(seconds) } else { Err("a number of seconds from 0 on is wanted".to_owned()) }
 }
