@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`attach()`] | a whole region: raw bytes, or a segment with words changed, cut short, and changed again while it is used |
 //! | [`operations()`] | a region in use by writers, readers, the seeds' face and snapshots: words change between and within their steps |
-//! | [`clockbound()`] | a ClockBound segment, in memory and as a file |
+//! | [`clockbound()`] | a ClockBound segment, in memory and as a file, read and taken over by a writer; a VMClock page |
 //! | [`flink()`] | a flink's contents, and names |
 //!
 //! What is checked, beside the sanitizer's view of the exact allocation that a region is: no panic; every access is inside, aligned, and

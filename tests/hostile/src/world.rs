@@ -12,7 +12,7 @@ use seqslot_core::{
     Process, REGION_ALIGN, Raw, Region, Woken,
 };
 
-use seqslot_core::clockbound::{ClockBoundView, ShmError};
+use seqslot_core::clockbound::{ClockBoundPen, ClockBoundView, Layout as ClockBoundLayout, ShmError};
 
 use crate::spoil::{Spoil, is_hint};
 
@@ -502,4 +502,13 @@ unsafe impl Os for HostileOs {
 pub fn clockbound_view(memory: HostileMemory) -> Result<ClockBoundView<HostileMemory>, ShmError> {
     // SAFETY: 1. the memory keeps its world. 2. aligned to 64.
     unsafe { ClockBoundView::attach(memory) }
+}
+
+/// The writer of ClockBound segments over a hostile memory.
+///
+/// # Errors
+/// It is too short.
+pub fn clockbound_pen(memory: HostileMemory, layout: ClockBoundLayout) -> Result<ClockBoundPen<HostileMemory>, ShmError> {
+    // SAFETY: 1. the memory keeps its world. 2. aligned to 64. 3. forgeries are what this is about: no promise but that of bounds rests on it.
+    unsafe { ClockBoundPen::start(memory, layout) }
 }
