@@ -16,8 +16,11 @@ pub struct Args {
     /// Where the random sequences begin
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run only this part: clockbound, exchange (samples between processes) or calls (side by side)
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
     /// Run the one sequence of this seed, and say what each step showed
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "seed", "json"])]
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "seed", "only", "json"])]
     replay: Option<u64>,
     /// Print the counts as JSON, in the last line
     #[arg(long)]
@@ -27,7 +30,7 @@ pub struct Args {
 impl Args {
     /// So many seconds.
     pub fn seconds(seconds: u64) -> Self {
-        Self { seconds, seed: 1, replay: None, json: false }
+        Self { seconds, seed: 1, only: None, replay: None, json: false }
     }
 }
 
@@ -40,6 +43,7 @@ pub fn run(args: &Args) -> Outcome {
         Some(seed) => command.args(["--replay", &seed.to_string()]),
         None => command.args(["--seconds", &args.seconds.to_string(), "--seed", &args.seed.to_string()]),
     };
+    command.args(args.only.iter().flat_map(|part| ["--only", part]));
     command.args(args.json.then_some("--json"));
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo cannot be started: {error}"))?;
     let mut closing = None;

@@ -63,3 +63,13 @@ impl Drop for Child {
 pub fn signal(status: ExitStatus) -> Option<i32> {
     status.signal()
 }
+
+/// Stays on one processor from now on, so that the two sides of an exchange run at the same time; where there are fewer, anywhere.
+pub fn stay_on(processor: usize) {
+    // SAFETY: a set of processors is plain numbers, of which all zero is the empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is large enough for the numbers used here.
+    unsafe { libc::CPU_SET(processor, &mut set) };
+    // SAFETY: 0 is this process's thread; the set is read only. Where it has no such processor, nothing changes.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+}

@@ -1,6 +1,7 @@
 //! seqslot against the published crates that it stands in for: the same calls, the same files, the same segments.
 
 mod child;
+mod clockbound;
 mod outcome;
 mod random;
 mod report;
@@ -26,14 +27,28 @@ struct Args {
     /// Where the random sequences begin
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run only this part
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// Run the one sequence of this seed, and say what each step showed
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "seed", "json"])]
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "seed", "only", "json"])]
     replay: Option<u64>,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
     role: Option<Command>,
+}
+
+/// A part of the run.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Bounds of clocks
+    Clockbound,
+    /// Samples between processes
+    Exchange,
+    /// Calls side by side
+    Calls,
 }
 
 #[derive(Subcommand)]
@@ -68,6 +83,10 @@ fn main() -> std::process::ExitCode {
 fn play(role: &str, side: &str, path: PathBuf) -> Outcome<()> {
     match role {
         "party" => zerodds::differential::serve(side),
+        "clock-write" | "clock-read" => clockbound::roles::play(role, side, &path),
+        "vmclock-write" | "vmclock-read" => clockbound::vmclock::play(role, &path),
+        "clock-cut" => clockbound::truncated(side, &path),
+        "send" | "take" => zerodds::exchange::play(role, side, path),
         "believe" => zerodds::crashes::believe(side, &path),
         _ => zerodds::crashes::play(role, side, &path),
     }
@@ -79,12 +98,20 @@ fn run(args: &Args) -> Outcome<()> {
         return zerodds::differential::replay(&scratch.join(""), seed);
     }
     let mut report = Report::default();
-    zerodds::run(&scratch.join(""), args.seed, Duration::from_secs(args.seconds), &mut report)?;
+    let chosen = args.only.map_or_else(|| vec![Part::Clockbound, Part::Calls], |only| vec![only]);
+    let (folder, time) = (scratch.join(""), Duration::from_secs(args.seconds) / chosen.len() as u32);
+    for part in chosen {
+        match part {
+            Part::Clockbound => clockbound::run(&folder, args.seed, time, &mut report)?,
+            Part::Exchange => zerodds::exchange(&folder, args.seed, time, &mut report)?,
+            Part::Calls => zerodds::calls(&folder, args.seed, time, &mut report)?,
+        }
+    }
     report.seconds = begin.elapsed().as_secs_f64();
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
-        println!("differences between zerodds-flatdata and seqslot, by name, and how often each was seen:\n{}", report.table());
+        println!("{}", report.table());
         println!("{}", report.line());
     }
     Ok(())

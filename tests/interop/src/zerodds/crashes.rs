@@ -66,7 +66,7 @@ fn owner_died(folder: &Path) -> Outcome<()> {
         let attached = (side == "ours").then(|| seqslot::PosixSlotAllocator::attach(path)).transpose()?;
         owner.kill()?;
         if let Some(attached) = attached {
-            ensure(attached.owner_lives() == Ok(false), || "ours: a dead owner is said to live".into())?;
+            ensure(attached.owner_lives() == Ok(Some(false)), || "ours: a dead owner is said to live".into())?;
         }
     }
     let refused = format!("{:?}", zerodds_flatdata::PosixSlotAllocator::create(&theirs, 4, 64).err());

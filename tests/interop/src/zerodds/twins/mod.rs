@@ -1,6 +1,6 @@
 //! Code that is written against the crate, compiled a second time with nothing but the imports changed.
 //!
-//! Both files here name `PosixSlotAllocator`, `SlotBackend` and their types, and never say whose.
+//! The other files here name `PosixSlotAllocator`, `SlotBackend` and their types, and never say whose.
 
 /// The sources of this folder, over the library named.
 macro_rules! twin {
@@ -11,6 +11,11 @@ macro_rules! twin {
             pub mod application {
                 use $library::{PosixSlotAllocator, PosixSlotError, ReaderMask, SlotBackend, SlotError, SlotHandle, SlotHeader};
                 include!("application.rs");
+            }
+            /// One end of an exchange of samples.
+            pub mod lane {
+                use $library::{PosixSlotAllocator, SlotBackend, SlotError};
+                include!("lane.rs");
             }
             /// A party that makes the calls it is told to.
             pub mod hands {
