@@ -17,7 +17,7 @@ impl Args {
 }
 
 /// Test binaries of the core that hold models.
-pub const TESTS: [&str; 3] = ["loom_clockbound", "loom_snapshot", "loom_slots"];
+pub const TESTS: [&str; 4] = ["loom_clockbound", "loom_snapshot", "loom_zds2", "loom_slots"];
 
 pub fn run(args: &Args) -> Outcome {
     let (mut passed, mut left_out, mut executions) = (0, 0, 0_u64);
@@ -29,7 +29,19 @@ pub fn run(args: &Args) -> Outcome {
         if args.small {
             command.env("LOOM_SMALL", "1");
         }
-        command.args(["test", "--release", "-p", "seqslot-core", "--test", test, "--", "--nocapture", "--test-threads=2"]);
+        command.args([
+            "test",
+            "--release",
+            "-p",
+            "seqslot-core",
+            "--features",
+            "alloc",
+            "--test",
+            test,
+            "--",
+            "--nocapture",
+            "--test-threads=2",
+        ]);
         let (out, err) = capture(&mut command)?;
         println!("{err}{out}");
         let before = (passed - left_out, executions);

@@ -1,32 +1,28 @@
 //! The seeds' face over a "ZDS2" segment.
 
 use core::fmt;
-use core::time::Duration;
 
 use portable_atomic::Ordering::Relaxed;
 
 use super::change;
 use super::layout::Zds2Geometry;
 use super::owner::Owner;
-use super::sample::{self, Mark, Seen};
+use super::sample::{self, Seen};
 use super::view::{Slot, View, begins_so};
 use crate::error::{AttachError, CreateError};
 use crate::memory::Memory;
 use crate::os::{Access, ClaimOf, Created, Lock, Mapping, MemoryOf, ObjectSpec};
 use crate::registry;
-use crate::seeds::{Exclusion, Exclusive, ReaderMask, SlotBackend, SlotError, SlotHandle, SlotHeader};
+use crate::seeds::{Exclusion, Exclusive, SlotError, SlotHandle, SlotHeader};
 use crate::segment::SlotsOs;
 
 /// A slot of a platform's memory.
-type SlotOf<'v, O> = Slot<'v, MemoryOf<O>>;
-
-/// How often the oldest sample is looked for again that moved on while it was looked for.
-const LOOKS: u32 = 4;
+pub(super) type SlotOf<'v, O> = Slot<'v, MemoryOf<O>>;
 
 /// The seeds' face over a "ZDS2" segment of zerodds-flatdata: attached to one that the crate or another process of this library made,
 /// or made here, so that the crate can attach.
 ///
-/// It is a [`SlotBackend`] as [`SlotFace`](crate::SlotFace) is; what the layout cannot do is an error that says so. Only the owner, who made
+/// It is a [`SlotBackend`](crate::SlotBackend) as [`SlotFace`](crate::SlotFace) is; what the layout cannot do is an error that says so. Only the owner, who made
 /// the segment, writes: [`SlotError::NotOwner`] for everybody else. What readers of a segment may rely on depends on who writes it,
 /// see [the module](crate::zerodds). Dropping the owner's takes the name away; those attached keep the memory.
 ///
@@ -72,15 +68,17 @@ const LOOKS: u32 = 4;
 /// ```
 pub struct Zds2Face<O: SlotsOs, E: Exclusion> {
     // Dropped in this order: the claim before the mapping, which the view points into.
-    claim: Option<ClaimOf<O>>,
-    owner: Option<E::Of<Owner>>,
-    view: View<MemoryOf<O>>,
-    os: O,
-    mapping: O::Mapping,
+    pub(super) claim: Option<ClaimOf<O>>,
+    pub(super) owner: Option<E::Of<Owner>>,
+    /// Held while a sample is marked.
+    pub(super) marking: E::Of<()>,
+    pub(super) view: View<MemoryOf<O>>,
+    pub(super) os: O,
+    pub(super) mapping: O::Mapping,
     /// In the handles of samples. Handles of loans have its complement.
-    id: u64,
+    pub(super) id: u64,
     /// Whether this library made the segment.
-    ours: bool,
+    pub(super) ours: bool,
 }
 
 impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
@@ -99,7 +97,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
         let view = unsafe { View::lay_out(memory, geometry, instance, os.process().pid) }
             .map_err(|_| CreateError::RegionTooShort { len, needed: geometry.len() as u64 })?;
         let account = Some(Exclusive::new(Owner::new(geometry.slots())));
-        Ok(Self { claim: Some(owner), owner: account, view, os, mapping, id: u64::from(instance), ours: true })
+        Ok(Self { claim: Some(owner), owner: account, marking: Exclusive::new(()), view, os, mapping, id: u64::from(instance), ours: true })
     }
 
     /// Attaches to the segment called `name`.
@@ -131,7 +129,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
             let [first @ .., _, _, _, _, _, _, _, _] = registry::draw_instance(&os);
             u64::from_ne_bytes(first)
         };
-        Ok(Self { claim: None, owner: None, view, os, mapping, id, ours })
+        Ok(Self { claim: None, owner: None, marking: Exclusive::new(()), view, os, mapping, id, ours })
     }
 
     /// Whether an object begins as such a segment does.
@@ -162,20 +160,20 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
         Ok(Some(self.mapping.is_claimed(Lock::OWNER, self.view.instance().futex())?))
     }
 
-    fn check_mine(&self) -> Result<(), SlotError> {
+    pub(super) fn check_mine(&self) -> Result<(), SlotError> {
         if self.mapping.is_mine() { Ok(()) } else { Err(SlotError::Forked) }
     }
 
-    fn bit(&self, reader_index: u8) -> Result<u32, SlotError> {
+    pub(super) fn bit(&self, reader_index: u8) -> Result<u32, SlotError> {
         self.check_mine()?;
         1_u32.checked_shl(u32::from(reader_index)).ok_or(SlotError::OutOfBounds)
     }
 
-    fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.view.geometry().capacity() as usize
     }
 
-    fn slot(&self, handle: SlotHandle) -> Result<SlotOf<'_, O>, SlotError> {
+    pub(super) fn slot(&self, handle: SlotHandle) -> Result<SlotOf<'_, O>, SlotError> {
         self.check_mine()?;
         if handle.segment_id != self.id && handle.segment_id != !self.id {
             return Err(SlotError::StaleHandle);
@@ -184,7 +182,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
     }
 
     /// The owner's account, and the slot of one of its loans, out or not.
-    fn loan(&self, handle: SlotHandle) -> Result<(&E::Of<Owner>, SlotOf<'_, O>), SlotError> {
+    pub(super) fn loan(&self, handle: SlotHandle) -> Result<(&E::Of<Owner>, SlotOf<'_, O>), SlotError> {
         self.check_mine()?;
         let owner = self.owner.as_ref().ok_or(SlotError::NotOwner)?;
         let slot = self.slot(handle)?;
@@ -192,7 +190,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
     }
 
     /// The slot and the sequence number that a handle stands for: a sample's own, or that of the sample a loan became.
-    fn named(&self, handle: SlotHandle) -> Result<(SlotOf<'_, O>, u32), SlotError> {
+    pub(super) fn named(&self, handle: SlotHandle) -> Result<(SlotOf<'_, O>, u32), SlotError> {
         let slot = self.slot(handle)?;
         if handle.segment_id == self.id {
             return Ok((slot, handle.generation));
@@ -202,7 +200,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
     }
 
     /// The handle's slot and the sample's header, if it holds the sample; the size is checked.
-    fn sample(&self, handle: SlotHandle) -> Result<(SlotOf<'_, O>, Seen), SlotError> {
+    pub(super) fn sample(&self, handle: SlotHandle) -> Result<(SlotOf<'_, O>, Seen), SlotError> {
         let (slot, sequence) = self.named(handle)?;
         let seen = sample::find(&slot, sequence).ok_or(SlotError::StaleHandle)?;
         let size = seen.size as usize;
@@ -213,7 +211,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
     }
 
     /// Copies the sample's first bytes out and makes sure that its slot held it all the time.
-    fn copy(&self, slot: &SlotOf<'_, O>, seen: Seen, into: &mut [u8]) -> Result<SlotHeader, SlotError> {
+    pub(super) fn copy(&self, slot: &SlotOf<'_, O>, seen: Seen, into: &mut [u8]) -> Result<SlotHeader, SlotError> {
         let len = into.len().min(seen.size as usize);
         slot.copy_out(&mut into[..len]);
         if !sample::still_holds(self.view.memory(), slot, seen) {
@@ -222,7 +220,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
         Ok(SlotHeader { sequence_number: seen.sequence, sample_size: seen.size, reader_mask: seen.mask, _reserved: 0 })
     }
 
-    fn commit(&self, handle: SlotHandle, len: usize, fill: Option<&[u8]>) -> Result<u32, SlotError> {
+    pub(super) fn commit(&self, handle: SlotHandle, len: usize, fill: Option<&[u8]>) -> Result<u32, SlotError> {
         let (owner, slot) = self.loan(handle)?;
         if len > self.capacity() {
             return Err(SlotError::SampleTooLarge { sample: len, slot_capacity: self.capacity() });
@@ -237,7 +235,7 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
     }
 
     /// The oldest sample that the reader of `bit` has not read: slot and sequence number.
-    fn oldest(&self, bit: u32) -> Option<(SlotOf<'_, O>, u32)> {
+    pub(super) fn oldest(&self, bit: u32) -> Option<(SlotOf<'_, O>, u32)> {
         let mut oldest: Option<(SlotOf<'_, O>, u32)> = None;
         for slot in self.view.slots() {
             if sample::is_settled(&slot, bit) {
@@ -252,129 +250,6 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
             }
         }
         oldest
-    }
-}
-
-impl<O: SlotsOs, E: Exclusion> SlotBackend for Zds2Face<O, E>
-where
-    Self: Send + Sync,
-{
-    fn reserve_slot(&self, active_readers_mask: ReaderMask) -> Result<SlotHandle, SlotError> {
-        self.check_mine()?;
-        let owner = self.owner.as_ref().ok_or(SlotError::NotOwner)?;
-        let (slot_index, generation) = owner.with(|owner| owner.reserve(&self.view, active_readers_mask))?;
-        Ok(SlotHandle { segment_id: !self.id, slot_index, generation })
-    }
-
-    fn commit_slot(&self, handle: SlotHandle, bytes: &[u8]) -> Result<u32, SlotError> {
-        self.commit(handle, bytes.len(), Some(bytes))
-    }
-
-    fn discard_slot(&self, handle: SlotHandle) -> Result<(), SlotError> {
-        let (owner, slot) = self.loan(handle)?;
-        owner.with(|owner| owner.discard(slot.index(), handle.generation))?;
-        change::bump(&self.view, &self.os);
-        Ok(())
-    }
-
-    fn read_slot(&self, handle: SlotHandle) -> Result<(SlotHeader, alloc::vec::Vec<u8>), SlotError> {
-        let (slot, seen) = self.sample(handle)?;
-        let mut bytes = alloc::vec![0; seen.size as usize];
-        let header = self.copy(&slot, seen, &mut bytes)?;
-        Ok((header, bytes))
-    }
-
-    fn read_slot_into(&self, handle: SlotHandle, into: &mut [u8]) -> Result<SlotHeader, SlotError> {
-        let (slot, seen) = self.sample(handle)?;
-        self.copy(&slot, seen, into)
-    }
-
-    fn mark_read(&self, handle: SlotHandle, reader_index: u8) -> Result<(), SlotError> {
-        let bit = self.bit(reader_index)?;
-        let (slot, sequence) = self.named(handle)?;
-        let mark = sample::mark(&slot, sequence, bit);
-        // A bit that was taken back may have hidden a sample from its reader for a moment.
-        if mark != Mark::Stale {
-            change::bump(&self.view, &self.os);
-        }
-        if mark == Mark::Made { Ok(()) } else { Err(SlotError::StaleHandle) }
-    }
-
-    fn mark_reader_disconnected(&self, reader_index: u8) -> Result<(), SlotError> {
-        let bit = self.bit(reader_index)?;
-        for slot in self.view.slots() {
-            sample::give_up(&slot, bit);
-        }
-        change::bump(&self.view, &self.os);
-        Ok(())
-    }
-
-    fn slot_count(&self) -> Result<usize, SlotError> {
-        Ok(self.view.geometry().slots() as usize)
-    }
-
-    fn slot_total_size(&self) -> usize {
-        self.view.geometry().stride() as usize
-    }
-
-    fn slot_capacity(&self) -> usize {
-        self.capacity()
-    }
-
-    fn slot_data_ptr(&self, handle: SlotHandle) -> Result<(*mut u8, usize), SlotError> {
-        let (owner, slot) = self.loan(handle)?;
-        if !owner.with(|owner| owner.is_out(slot.index(), handle.generation)) {
-            return Err(SlotError::StaleHandle);
-        }
-        Ok((slot.payload_mut(), slot.capacity()))
-    }
-
-    fn commit_in_place(&self, handle: SlotHandle, len: usize) -> Result<u32, SlotError> {
-        self.commit(handle, len, None)
-    }
-
-    fn slot_read_ptr(&self, handle: SlotHandle) -> Result<(*const u8, usize), SlotError> {
-        let (slot, seen) = self.sample(handle)?;
-        Ok((slot.payload(seen.size as usize), seen.size as usize))
-    }
-
-    fn next_unread_slot(&self, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
-        let bit = self.bit(reader_index)?;
-        let mut found = self.oldest(bit);
-        // One that is withdrawn while the others are looked at is not a counted reader's; bounded, as its handle would only be refused.
-        for _ in 1..LOOKS {
-            match &found {
-                Some((slot, sequence)) if sample::find(slot, *sequence).is_none() => found = self.oldest(bit),
-                _ => break,
-            }
-        }
-        Ok(found.map(|(slot, sequence)| SlotHandle { segment_id: self.id, slot_index: slot.index(), generation: sequence }))
-    }
-
-    fn sample_at(&self, slot_index: u32) -> Result<Option<(SlotHandle, SlotHeader)>, SlotError> {
-        self.check_mine()?;
-        let slot = self.view.slot(slot_index).ok_or(SlotError::OutOfBounds)?;
-        let seen = sample::look(&slot);
-        Ok(seen.map(|seen| {
-            let handle = SlotHandle { segment_id: self.id, slot_index, generation: seen.sequence };
-            (handle, SlotHeader { sequence_number: seen.sequence, sample_size: seen.size, reader_mask: seen.mask, _reserved: 0 })
-        }))
-    }
-
-    fn now(&self) -> Option<Duration> {
-        Some(self.os.now()).filter(|now| !now.is_zero())
-    }
-
-    fn notify_generation(&self) -> u64 {
-        change::generation(&self.view)
-    }
-
-    fn wait_for_change(&self, last: u64, timeout: Duration) {
-        if self.mapping.is_mine() {
-            change::wait(&self.view, &self.os, last, timeout);
-        } else {
-            change::wait_uncounted(&self.view, &self.os, last, timeout);
-        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | samples come oldest first, across the wrap of the numbers | yes | yes; where a processor reorders stores (not x86-64), as soon as the waiting for a change has returned |
 //! | `read_slot` gives bytes of the handle's sample, or `StaleHandle` | yes, to everybody | while the owner waits for this reader (its bit is in the mask of each reserve, and not set yet); it writes over a sample whose header still stands, so another's copy may be a mix of two |
-//! | a late `mark_read` hides no other sample | it is taken back; until then, a few instructions, the owner may take the sample for read | likewise, if the header is stored in one piece, as it is compiled for x86-64 |
+//! | a late `mark_read` hides no other sample | it is taken back; until then, a few instructions, the owner may take the sample for read | likewise, where number, size and mask are stored in this order, as they are compiled for x86-64 |
 //! | a sample is whole when it is found | yes | on x86-64; elsewhere once the generation was seen that its commit moved to |
 //! | a wait ends when something changes | yes | yes |
 //!
@@ -20,9 +20,9 @@
 //! | edge | release side | acquire side | carries |
 //! |---|---|---|---|
 //! | made | create: the magic, last | attach: load of the magic | head, zeros |
-//! | reuse | reserve: mask all ones, size 0, fence Release | `read_slot`: fence Acquire after the copy, then the size | that the slot was withdrawn: no byte of the next sample passes for the last one's |
-//! | commit | commit: the number, then the size | `look`, `still_holds`, `mark`: loads of number and size | the mask of the withdrawal, the bytes; the number |
-//! | publish | commit: mask := 0, last | `look`: load of the mask; `mark`: its exchange | number, size, bytes |
+//! | reuse | reserve: mask all ones, size 0, fence Release; then bytes, number | `read_slot`: fence Acquire after the copy, then the size; `look`: load of the number | that the slot was withdrawn: no byte, size or mask of one sample passes for another's |
+//! | commit | commit: the size | `look`, `still_holds`: loads of the size | number, bytes |
+//! | publish | commit: mask := 0, last | `look`: load of the mask; `mark`: load of the mask behind its bit | number, size, bytes |
 //! | read | `mark_read`, `mark_reader_disconnected`: the bit | reserve: load of the mask | that the reader is done with the bytes |
 //! | changed | a bump of the generation, after the change | `notify_generation`: load of it | the change |
 //! | notify | a bump: full fence, then a look at the count of waiters | a wait: count, full fence, then a look at the generation | that one of the two sees the other |
@@ -32,6 +32,7 @@
     reason = "errors of the system carry their path inline: core has no heap; on the data path they are not made"
 )]
 
+mod backend;
 mod change;
 #[allow(unsafe_code, reason = "keeps the mapping longer than the view")]
 mod face;

@@ -111,11 +111,11 @@ fn is_free<M: Memory>(state: State, slot: &Slot<'_, M>, active: u32) -> bool {
 
 /// Takes the old sample out of sight before a byte of the next is written: first for whoever looks at the mask, then for all.
 fn withdraw<M: Memory>(memory: &M, slot: &Slot<'_, M>) {
-    // ORDERING: Relaxed, both; who sees the next sequence number sees the first, who sees a byte of the next sample sees the second.
+    // ORDERING: Relaxed, both; carried by the fence.
     slot.mask().store(u32::MAX, Relaxed);
     slot.size().store(0, Relaxed);
-    // ORDERING: Release fence, edge "reuse"; pairs with the Acquire fence behind a copy: whoever copies a byte that is written from here on
-    // finds the size changed.
+    // ORDERING: Release fence, edge "reuse"; pairs with the Acquire fence behind a copy, and with the Acquire of the number: whoever copies a
+    // byte that is written from here on finds the size changed, and whoever sees the next number sees neither mask nor size of this sample.
     memory.fence(Release);
 }
 
@@ -124,9 +124,9 @@ fn withdraw<M: Memory>(memory: &M, slot: &Slot<'_, M>) {
 fn publish<M: Memory>(view: &View<M>, slot: &Slot<'_, M>, sequence: u32, len: u32) {
     // ORDERING: Relaxed; carried by the sequence number: who sees that sees how far the numbers have come.
     view.next().store(sequence.wrapping_add(1), Relaxed);
-    // ORDERING: Release, edge "commit"; pairs with the Acquire of `look`. Carries the withdrawal, and the bytes.
-    slot.sequence().store(sequence, Release);
-    // ORDERING: Release, edge "commit"; pairs with the Acquire of `look` and `still_holds`. Carries the number.
+    // ORDERING: Relaxed; behind the Release fence of the withdrawal, which it carries to the Acquire of `look`, edge "reuse".
+    slot.sequence().store(sequence, Relaxed);
+    // ORDERING: Release, edge "commit"; pairs with the Acquire of `look` and `still_holds`. Carries the number and the bytes.
     slot.size().store(len, Release);
     // ORDERING: Release, edge "publish"; pairs with the Acquire of `look` and `mark`. Carries number, size and bytes.
     slot.mask().store(0, Release);

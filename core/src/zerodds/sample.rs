@@ -1,6 +1,6 @@
 //! What readers do with one slot: look at its header, copy its sample, mark it.
 
-use portable_atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::view::Slot;
 use crate::memory::{Memory, MemoryCas};
@@ -19,10 +19,13 @@ pub(super) struct Seen {
 /// The header of the sample that the slot holds; `None` if it holds none, or changes each time it is looked at. The size is alleged.
 ///
 /// Where our owner writes, a bit that is 0 in the mask is of the sample of that number, and so is the size: who sees a sequence number
-/// sees the mask of all ones before it (or a later mask), and who sees the mask of a publication sees its number.
+/// sees the mask of all ones before it (or a later mask), and who sees the mask of a publication sees its number and size. The crate
+/// stores number, size and mask in this order as it is compiled for x86-64, which comes to the same for a reader that it waits for: what the
+/// mask shows unread is of the number and size that are there after it.
 pub(super) fn look<M: Memory>(slot: &Slot<'_, M>) -> Option<Seen> {
     for _ in 0..LOOKS {
-        // ORDERING: Acquire, edge "commit"; pairs with the Release of the number. Carries the mask before it, and the bytes.
+        // ORDERING: Acquire, edge "reuse"; pairs with the Release fence of the reserve before it. Carries the withdrawal: neither size nor mask
+        // below is of a sample before.
         let sequence = slot.sequence().load(Acquire);
         // ORDERING: Acquire, edge "commit"; pairs with the Release of the size. Carries the number.
         let size = slot.size().load(Acquire);
@@ -31,8 +34,8 @@ pub(super) fn look<M: Memory>(slot: &Slot<'_, M>) -> Option<Seen> {
         }
         // ORDERING: Acquire, edge "publish"; pairs with the Release of the mask at commit. Carries number, size and bytes.
         let mask = slot.mask().load(Acquire);
-        // ORDERING: Relaxed; ordered behind the Acquire loads above.
-        if slot.sequence().load(Relaxed) == sequence {
+        // ORDERING: Relaxed, both; ordered behind the Acquire loads above.
+        if slot.sequence().load(Relaxed) == sequence && slot.size().load(Relaxed) == size {
             return Some(Seen { sequence, size, mask });
         }
     }
@@ -62,32 +65,39 @@ pub(super) fn still_holds<M: Memory>(memory: &M, slot: &Slot<'_, M>, seen: Seen)
 /// What became of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// The slot holds the sample, and the bit is set.
+    /// The bit was set while the slot held the sample.
     Made,
     /// The slot does not hold the sample (any more); nothing was changed.
     Stale,
-    /// The slot moved on between the look and the bit, which may have been another sample's for a moment.
+    /// The slot moved on between the look and the bit, which was another sample's for a moment.
     TakenBack,
 }
 
-/// Marks sample `sequence` read by the reader of `bit`.
+/// Marks sample `sequence` read by the reader of `bit`. Not called by two threads for one reader at a time: the one would take the mark of the
+/// other back.
 pub(super) fn mark<M: MemoryCas>(slot: &Slot<'_, M>, sequence: u32, bit: u32) -> Mark {
     if find(slot, sequence).is_none() {
         return Mark::Stale;
     }
-    // ORDERING: AcqRel. Release, edge "read"; pairs with the Acquire of the mask at reserve: what the reader read was read before. Acquire,
-    // edge "publish": a bit that fell into the mask of a next sample shows that sample's number below.
-    let before = slot.mask().fetch_or(bit, AcqRel);
-    // ORDERING: Acquire, edge "commit"; pairs with the Release of the size. Relaxed, the number; carried by that and the exchange above.
-    let size = slot.size().load(Acquire);
-    if size != 0 && slot.sequence().load(Relaxed) == sequence {
+    // ORDERING: Release, edge "read"; pairs with the Acquire of the mask at reserve: what the reader read was read before.
+    let before = slot.mask().fetch_or(bit, Release);
+    // A bit that was set already changed nothing: the sample was marked before, or the slot is being filled anew.
+    if before & bit != 0 {
         return Mark::Made;
     }
-    // A bit that was set before changed nothing, and the mask of a slot that is on loan is overwritten by its commit. Any other bit may hide
-    // the next sample from its reader.
-    if before & bit == 0 && size != 0 {
-        // ORDERING: Relaxed; nothing is carried, the bump that follows tells the reader to look again.
-        slot.mask().fetch_and(!bit, Relaxed);
+    for _ in 0..=u32::BITS {
+        // ORDERING: Acquire, edge "publish"; pairs with the Release of the mask at commit, which the bits behind it go on: had the bit fallen
+        // into the mask of a next sample, its number is seen. Relaxed, the number; carried by that.
+        let mask = slot.mask().load(Acquire);
+        // The bit made the slot free, and it may be in use again: then the bit is gone, or the mask is that of a slot being filled.
+        if mask & bit == 0 || mask == u32::MAX || slot.sequence().load(Relaxed) == sequence {
+            return Mark::Made;
+        }
+        // ORDERING: Relaxed, both; nothing is carried, the bump that follows tells the reader to look again.
+        if slot.mask().compare_exchange(mask, mask & !bit, Relaxed, Relaxed).is_ok() {
+            return Mark::TakenBack;
+        }
+        // Bounded: each failure is another reader's mark of the sample, or a slot that was used again.
     }
     Mark::TakenBack
 }

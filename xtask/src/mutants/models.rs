@@ -39,7 +39,7 @@ impl Binaries {
     pub fn build() -> Result<Self, Box<dyn Error>> {
         let mut command = cargo();
         command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target_dir().join("loom")).env("CARGO_TERM_COLOR", "never");
-        command.args(["test", "--release", "--no-run", "-p", "seqslot-core"]);
+        command.args(["test", "--release", "--no-run", "-p", "seqslot-core", "--features", "alloc"]);
         command.args(TESTS.iter().flat_map(|test| ["--test", test]));
         let (_, said) = capture(&mut command)?;
         // "Executable tests/loom_snapshot.rs (/…/loom_snapshot-22efd3efce90fa7e)"
