@@ -38,13 +38,13 @@ pub use seqslot_core::{
 };
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{
-    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter, TimeWindow, VmClockReader,
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter, TimeWindow, VmClockReader, monotonic,
 };
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};
 #[cfg(target_os = "macos")]
 pub use seqslot_os_macos::{
-    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter, TimeWindow, VmClockReader,
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, ShmWriter, TimeWindow, VmClockReader, monotonic,
 };
 #[cfg(target_os = "macos")]
 pub use seqslot_os_macos::{PosixSlotAllocator, PosixSlotError, ShmFault, is_local, locator_of};

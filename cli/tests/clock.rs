@@ -151,6 +151,22 @@ fn what_cannot_be_read_is_told_with_what_to_do() {
 }
 
 #[test]
+fn every_malformed_segment_is_told_with_what_to_do_or_is_a_segment() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/hostile/malformed/clockbound");
+    let table = std::fs::read_to_string(corpus.join("answers.tsv")).unwrap();
+    for line in table.lines().skip(1) {
+        let (name, rest) = line.split_once('\t').unwrap();
+        let output = run("clock", &corpus.join(name), &[]);
+        let told = text(&output.stderr);
+        // A value that no clock of this machine can be compared with is told, too.
+        let is_well =
+            rest.starts_with("Ok\t") && (code(&output) == 0 || name.contains("as-of") || name.contains("drift") || name.contains("bound"));
+        assert!(is_well || matches!(code(&output), 3 | 4) && told.contains("next: "), "{name}: {} {told}", code(&output));
+        assert!(!told.contains("panicked"), "{name}: {told}");
+    }
+}
+
+#[test]
 fn a_segment_is_followed_through_updates_wipes_and_another_file_until_interrupted() {
     let place = Place::new();
     let path = place.path("shm1");

@@ -33,7 +33,7 @@ pub mod wait;
 pub use liveness::FileLocks;
 pub use os::{MacOs, Mapping};
 pub use seqslot_os_posix::clockbound::{
-    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, TimeWindow, VmClockReader,
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, TimeWindow, VmClockReader, monotonic,
 };
 pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_local, locator_of};
 

@@ -53,7 +53,9 @@ mod unnamed;
 
 pub use allocator::{PosixSlotError, ShmFault, SlotAllocator};
 pub use call::{failed, last_failure};
-pub use clockbound::{ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, TimeWindow, VmClockReader};
+pub use clockbound::{
+    ClientError, ClockBoundClient, ClockErrorBound, ShmReader, ShmSnapshot, ShmWrite, TimeWindow, VmClockReader, monotonic,
+};
 pub use fork::{Claim, Token};
 pub use locator::{is_local, locator_of};
 pub use locking::Locking;

@@ -16,8 +16,17 @@ pub(super) fn realtime() -> Result<TimeSpec, ShmError> {
     read(libc::CLOCK_REALTIME)
 }
 
-/// CLOCK_MONOTONIC_COARSE.
-pub(super) fn monotonic() -> Result<TimeSpec, ShmError> {
+/// The clock that updates of layout 2 are dated by, and read against: CLOCK_MONOTONIC_COARSE where there is one.
+///
+/// # Errors
+/// [`ShmError::SyscallError`].
+///
+/// ```
+/// let before = seqslot_os_posix::monotonic()?;
+/// assert!(seqslot_os_posix::monotonic()? >= before);
+/// # Ok::<(), seqslot_core::clockbound::ShmError>(())
+/// ```
+pub fn monotonic() -> Result<TimeSpec, ShmError> {
     read(MONOTONIC)
 }
 

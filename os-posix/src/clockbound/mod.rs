@@ -22,6 +22,7 @@ mod writer;
 
 pub use bound::ClockErrorBound;
 pub use client::{CLOCKBOUND_SHM_DEFAULT_PATH_V0, CLOCKBOUND_SHM_DEFAULT_PATH_V1, ClientError, ClockBoundClient, TimeWindow};
+pub use clocks::monotonic;
 pub use reader::{ShmReader, ShmSnapshot};
 pub use vmclock::{VMCLOCK_DEFAULT_PATH, VmClockReader};
 pub use writer::{ShmWrite, ShmWriter};

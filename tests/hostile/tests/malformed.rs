@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use seqslot::{
     AttachError, Config, CreateError, HeadError, PosixSlotAllocator, PosixSlotError, ShmError, ShmFault, ShmReader, SlotBackend, SlotError,
-    SnapshotReader, SnapshotStatus, platform,
+    SnapshotReader, SnapshotStatus, VmClockReader, platform,
 };
 use seqslot_hostile::malformed::{KINDS, table};
 
@@ -182,6 +182,17 @@ fn now_of_an_absurd_bound_is_an_error_and_no_overflow() {
             assert!(earliest <= latest, "{}", file.name());
         }
         let _ = bound.age();
+    }
+}
+
+#[test]
+fn a_vmclock_page_gets_its_answer() {
+    for file in corpus("vmclock") {
+        let found = VmClockReader::new(&file.path).and_then(|mut reader| reader.snapshot().map(|page| page.disruption_marker()));
+        match found {
+            Ok(marker) => assert_eq!((marker, file.answer.as_str()), (7, "Ok"), "{}", file.name()),
+            Err(error) => assert_eq!(variant(&error), file.answer, "{}", file.name()),
+        }
     }
 }
 

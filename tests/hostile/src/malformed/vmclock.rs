@@ -2,7 +2,7 @@
 
 use super::{Image, Malformed};
 
-const MALFORMED: &str = "SegmentMalformed";
+const MALFORMED: &str = "Malformed";
 
 /// Bytes of the structure that ClockBound reads.
 const LEN: usize = 104;
@@ -25,13 +25,13 @@ pub(super) fn files() -> Vec<Malformed> {
         Malformed::new("good", "Ok", "nothing", good()),
         Malformed::new("short-but-whole", "Ok", "as long as the structure, not as a page", size(LEN as u32).resized(LEN)),
         Malformed::new("sequence-0", "Ok", "never changed since it was made", good().put(0x0C, [0; 4])),
-        Malformed::new("sequence-odd", "Contended", "in an update, for ever", good().put(0x0C, [5])),
-        Malformed::new("empty", "SegmentNotInitialized", "nothing in it yet", []),
+        Malformed::new("sequence-odd", "Busy", "in an update, for ever", good().put(0x0C, [5])),
+        Malformed::new("empty", MALFORMED, "nothing in it yet", []),
         Malformed::new("cut-to-15", MALFORMED, "a byte short of a header", good().resized(15)),
         Malformed::new("cut-to-16", MALFORMED, "a header that claims a body", good().resized(16)),
         Malformed::new("magic", MALFORMED, "the magic number", good().put(0, [0x57])),
-        Malformed::new("version-0", "SegmentVersionNotSupported", "no version", good().put(8, [0])),
-        Malformed::new("version-2", "SegmentVersionNotSupported", "a later version", good().put(8, [2])),
+        Malformed::new("version-0", "VersionNotSupported", "no version", good().put(8, [0])),
+        Malformed::new("version-2", "VersionNotSupported", "a later version", good().put(8, [2])),
         Malformed::new("status-5", MALFORMED, "a clock status that there is not", good().put(0x22, [5])),
         Malformed::new("status-255", MALFORMED, "a clock status that there is not", good().put(0x22, [255])),
     ];
