@@ -98,7 +98,7 @@ fn run(args: &Args) -> Outcome<()> {
         return zerodds::differential::replay(&scratch.join(""), seed);
     }
     let mut report = Report::default();
-    let chosen = args.only.map_or_else(|| vec![Part::Clockbound, Part::Calls], |only| vec![only]);
+    let chosen = args.only.map_or_else(|| vec![Part::Clockbound, Part::Exchange, Part::Calls], |only| vec![only]);
     let (folder, time) = (scratch.join(""), Duration::from_secs(args.seconds) / chosen.len() as u32);
     for part in chosen {
         match part {
