@@ -23,8 +23,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use seqslot::{
-    ClientError, ClockBoundClient, ClockBoundLayout as Layout, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, ShmError, ShmReader,
-    ShmWrite, ShmWriter, SnapshotStatus, TimeSpec, VmClockError, VmClockReader,
+    Cause, ClientError, ClockBoundClient, ClockBoundLayout as Layout, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, ShmError,
+    ShmReader, ShmWrite, ShmWriter, SnapshotStatus, TimeSpec, VmClockError, VmClockReader,
 };
 use seqslot_core::clockbound::{ClockBoundPen, ClockBoundView};
 use seqslot_core::{AtomicU32, Memory, Ordering, Raw};
@@ -322,5 +322,19 @@ fn a_client_compares_the_markers_if_the_daemon_watches_for_disruptions() {
         assert_eq!(watched.now(), Err(ClientError::SupportChanged { is_enabled: false }));
         segment.generation(0);
         assert_eq!(watched.now(), Err(ClientError::Segment(ShmError::SegmentNotInitialized)));
+    }
+}
+
+#[test]
+fn an_error_of_the_client_says_whose_it_is_and_what_to_do() {
+    for (error, cause, part) in [
+        (ClientError::from(ShmError::SegmentMalformed), Cause::Corruption, "ClockBound segment"),
+        (ClientError::from(VmClockError::Malformed), Cause::Corruption, "VMClock page"),
+        (ClientError::SupportChanged { is_enabled: true }, Cause::Contention, "make a new client, which opens"),
+        (ClientError::SupportChanged { is_enabled: false }, Cause::Contention, "make a new client, which does without"),
+    ] {
+        assert_eq!(error.cause(), cause, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+        assert_eq!(std::error::Error::source(&error).is_some(), cause == Cause::Corruption);
     }
 }

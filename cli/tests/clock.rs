@@ -256,6 +256,7 @@ fn followed_on_a_terminal_it_rewrites_its_lines() {
         let mut bytes = [0; 512];
         let count = terminal.read(&mut bytes).expect("its screen");
         screen.extend_from_slice(&bytes[..count]);
+        assert!(screen.len() < 100_000, "never: lines rewritten; {}", text(&screen[..2_000]));
     }
     let screen = text(&screen);
     assert!(screen.contains("earliest") && screen.contains("unchanged, layout 3"), "{screen}");

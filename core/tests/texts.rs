@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use seqslot_core::clockbound::{Layout, ShmError};
+use seqslot_core::clockbound::{Layout, ShmError, VmClockError};
 use seqslot_core::{
     AttachError, Cause, CommitError, CreateError, CreateFault, GeometryError, HeadError, JoinError, LoanError, OpenFault, OsError,
     SendError, SlotError, TakeError,
@@ -127,5 +127,36 @@ fn errors_about_the_clock_have_an_errno_and_a_cause() {
     ] {
         assert_eq!((error.errno(), error.cause()), (errno, cause), "{error}");
         assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn errors_about_the_vmclock_page_name_it_and_have_a_cause() {
+    for (error, cause, part) in [
+        (VmClockError::SyscallError(2, c"open"), Cause::Os, "open failed with error 2"),
+        (VmClockError::Malformed, Cause::Corruption, "is the path right?"),
+        (VmClockError::VersionNotSupported { found: 9 }, Cause::Corruption, "version 9"),
+        (VmClockError::Busy { tries: 31 }, Cause::Contention, "31 tries"),
+    ] {
+        assert_eq!(error.cause(), cause, "{error}");
+        assert!(error.to_string().contains("VMClock") && error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+#[cfg(feature = "std")]
+fn errors_about_the_clock_become_errors_of_the_standard_library() {
+    use std::io::{Error, ErrorKind};
+    assert_eq!(Error::from(ShmError::SyscallError(2, c"open")).raw_os_error(), Some(2));
+    for (error, kind) in [
+        (ShmError::SyscallError(0, c"open"), ErrorKind::InvalidData),
+        (ShmError::SegmentMalformed, ErrorKind::InvalidData),
+        (ShmError::WriterExists, ErrorKind::ResourceBusy),
+        (ShmError::Contended { tries: 3 }, ErrorKind::ResourceBusy),
+        (ShmError::OtherLayout { found: Layout::V3 }, ErrorKind::InvalidInput),
+        (ShmError::NoCounter, ErrorKind::Unsupported),
+    ] {
+        let (text, error) = (error.to_string(), Error::from(error));
+        assert_eq!((error.kind(), error.to_string()), (kind, text));
     }
 }
