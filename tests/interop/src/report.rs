@@ -61,9 +61,10 @@ impl Report {
             let old = if seen.told_old == 0 { String::new() } else { format!(", {} said to be old", seen.told_old) };
             format!("{who}, no rest: {updates} updates, {} looks, {} of them new{old}\n", seen.looks, seen.fresh)
         });
+        let gave_up = format!("looks that readers of theirs gave up, as a writer died in an update: {}\n", self.clock.gave_up_in_theirs);
         let rows = self.differential.differs.iter();
         let rows = rows.map(|(name, count)| format!("  {:<26} {:<7} {count}\n", format!("{name:?}"), format!("{:?}", name.kind())));
         let title = "differences between zerodds-flatdata and seqslot, and how often each was seen:\n";
-        speeds.chain(std::iter::once(title.into())).chain(rows).collect()
+        speeds.chain([gave_up, title.into()]).chain(rows).collect()
     }
 }

@@ -37,6 +37,8 @@ pub struct Tally {
     pub killed: u64,
     /// Of those, in the midst of an update.
     pub killed_in_an_update: u64,
+    /// Looks that a reader of theirs gave up, after a million tries, as a writer died in an update.
+    pub gave_up_in_theirs: u64,
     /// Segments damaged and made anew under a reader.
     pub wipes: u64,
     /// Times that `now()` of ours lay between two of theirs.

@@ -102,6 +102,8 @@ pub enum Reader {
 pub enum Look {
     /// A whole bound, of this counter; whether the reader says that it is the newest, where it can say so.
     Bound(u64, Option<bool>),
+    /// All fields zero, which nobody wrote: theirs, at a first look in the midst of an update.
+    Zeros,
     /// Fields of several bounds, or of none.
     Torn(String),
     /// An error.
@@ -129,10 +131,12 @@ impl Reader {
         }
         match self {
             Self::Theirs2(reader) => match reader.snapshot() {
+                Ok(bound) if *bound == clock_bound_shm::ClockErrorBound::default() => Look::Zeros,
                 Ok(bound) => of(bound, value::of_theirs_v2(bound), None),
                 Err(error) => Look::Refused(format!("{error:?}")),
             },
             Self::Theirs3(client) => match client.now() {
+                Ok(window) if window.earliest.tv_sec() == 0 && window.latest.tv_sec() == 0 => Look::Zeros,
                 Ok(window) => of(&window, value::of_window(&window), None),
                 Err(error) => Look::Refused(format!("{error:?}")),
             },
@@ -156,7 +160,9 @@ pub struct Seen {
     pub fresh: u64,
     /// Looks that a reader said were not of the newest bound.
     pub told_old: u64,
-    /// Looks refused.
+    /// Looks before the first bound that were refused (or, on theirs, gave zeros): the writer was at work.
+    pub too_early: u64,
+    /// Looks refused after that.
     pub refused: u64,
     /// The last of those.
     pub refusal: Option<String>,
@@ -171,6 +177,8 @@ fn read(mut reader: Reader, time: Duration) -> Outcome<Seen> {
         for _ in 0..100 {
             seen.looks += 1;
             match reader.look() {
+                Look::Zeros | Look::Refused(_) if seen.last.is_none() => seen.too_early += 1,
+                Look::Zeros => return Err(format!("zeros after {seen:?}").into()),
                 Look::Torn(found) => return Err(format!("a torn bound after {seen:?}: {found}").into()),
                 Look::Refused(error) => {
                     seen.refused += 1;

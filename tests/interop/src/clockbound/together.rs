@@ -14,8 +14,6 @@ const TIMES: u64 = 200;
 const ROUNDING: i128 = 2;
 /// Nanoseconds of a second.
 const SECOND: i128 = 1_000_000_000;
-/// A counter's period, about; what it is makes no difference.
-const PERIOD: f64 = 0.4e-9;
 
 /// An interval and a status.
 #[derive(Debug, Clone, Copy)]
@@ -108,10 +106,12 @@ fn layout_2(path: &Path, case: Case) -> Outcome<u64> {
 
 fn layout_3(path: &Path, case: Case) -> Outcome<u64> {
     let now = clock(nix::time::ClockId::CLOCK_REALTIME)?;
-    let since = (case.age.as_secs_f64() / PERIOD) as u64;
+    // Half of what the counter has counted took as long as the bound is old: what its period really is makes no difference.
+    let since = counter() / 2;
+    let period = case.age.as_secs_f64() / since as f64;
     let bound = builder(case, now)?
-        .as_of_tsc(counter().checked_sub(since).ok_or("the machine's counter has just begun")?)
-        .period(Fraction::from_f64(PERIOD).ok_or("no such period")?)
+        .as_of_tsc(counter() - since)
+        .period(Fraction::from_f64(period).ok_or("no such period")?)
         .period_err(Fraction::from_f64(1e-6).ok_or("no such error")?);
     seqslot::ShmWriter::with_layout(path, ClockBoundLayout::V3)?.write(&bound.build(ClockBoundLayout::V3).into())?;
     let mut client = clock_bound::Client::new_with_path(&path.to_string_lossy()).map_err(|error| format!("{error:?}"))?;

@@ -69,6 +69,11 @@ fn owner_died(folder: &Path) -> Outcome<()> {
             ensure(attached.owner_lives() == Ok(Some(false)), || "ours: a dead owner is said to live".into())?;
         }
     }
+    // Both let others attach to what the dead one left; ours says that it is dead.
+    zerodds_flatdata::PosixSlotAllocator::attach(&theirs)?;
+    let late = seqslot::PosixSlotAllocator::attach(&ours)?;
+    ensure(late.owner_lives() == Ok(Some(false)), || "ours: nobody is told that the owner is dead".into())?;
+    drop(late);
     let refused = format!("{:?}", zerodds_flatdata::PosixSlotAllocator::create(&theirs, 4, 64).err());
     ensure(refused.contains("LinkExists"), || format!("theirs: creating over a dead owner came to {refused}"))?;
     let object = object_of(&theirs).ok_or("theirs: the flink is gone")?;
@@ -106,8 +111,10 @@ fn slot_count_forged(folder: &Path) -> Outcome<()> {
 pub fn believe(side: &str, path: &Path) -> Outcome<()> {
     if side == "theirs" {
         let slots = zerodds_flatdata::PosixSlotAllocator::attach(path)?;
-        let found = slots.next_unread_slot(0)?;
-        return Err(format!("theirs read on: {found:?}").into());
+        for slot_index in 0..FORGED {
+            let _ = slots.read_slot(zerodds_flatdata::SlotHandle { segment_id: 0, slot_index });
+        }
+        return Err("theirs: a million slots were there to be read".into());
     }
     let object = object_of(path).ok_or("no flink")?;
     let file = std::fs::OpenOptions::new().read(true).write(true).open(object)?;
@@ -138,9 +145,7 @@ fn killed_waiter(folder: &Path) -> Outcome<()> {
         (zerodds_flatdata::PosixSlotAllocator::create(&theirs, 4, 64)?, seqslot::PosixSlotAllocator::create(&ours, 4, 64)?);
     for (side, path, at) in [("theirs", &theirs, THEIR_WAITERS), ("ours", &ours, OUR_WAITERS)] {
         let mut waiter = begun("wait", side, path)?;
-        while word(path, at)? == 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        until(|| Ok(word(path, at)? != 0), "a waiter to register", || std::thread::sleep(Duration::from_millis(1)))?;
         waiter.kill()?;
     }
     let handle = their_owner.reserve_slot(0)?;
@@ -148,8 +153,17 @@ fn killed_waiter(folder: &Path) -> Outcome<()> {
     let counted = word(&theirs, THEIR_WAITERS)?;
     ensure(counted == 1, || format!("theirs: {counted} waiters are counted where one was killed"))?;
     // The end of a wait looks for the dead.
-    while word(&ours, OUR_WAITERS)? != 0 {
-        our_owner.wait_for_change(our_owner.notify_generation(), Duration::from_millis(20));
+    let wait = || our_owner.wait_for_change(our_owner.notify_generation(), Duration::from_millis(20));
+    until(|| Ok(word(&ours, OUR_WAITERS)? == 0), "the bit of a dead waiter to go", wait)
+}
+
+/// Does something until it is so; an error when it does not come to that.
+fn until(is_so: impl Fn() -> Outcome<bool>, what: &str, act: impl Fn()) -> Outcome<()> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let begin = std::time::Instant::now();
+    while !is_so()? {
+        ensure(begin.elapsed() < PATIENCE, || format!("waited in vain for {what}"))?;
+        act();
     }
     Ok(())
 }
