@@ -36,7 +36,7 @@ impl fmt::Display for ShmFault {
 
 impl std::error::Error for ShmFault {}
 
-/// Why there is no [`SlotAllocator`]. Nothing is left behind.
+/// Why there is no [`SlotAllocator`](super::SlotAllocator). Nothing is left behind.
 ///
 /// A living owner is `Shm(ShmFault::Create(CreateError::AlreadyExists { pid }))`; [`owner_pid`](Self::owner_pid) takes it apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
