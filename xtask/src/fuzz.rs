@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::run::{Outcome, capture, need, pass, root, target_dir};
 
 /// The targets; each has a corpus of its name.
-const TARGETS: [&str; 4] = ["attach", "operations", "clockbound", "flink"];
+const TARGETS: [&str; 5] = ["attach", "operations", "clockbound", "flink", "zds2"];
 /// A single input that takes so many seconds is a loop without an end.
 const HANGS: u32 = 60;
 

@@ -1,7 +1,7 @@
 //! "ZDS2" segments: the layout of zerodds-flatdata 1.0.0-rc.7, read and written through the seeds' face.
 //!
 //! [`Zds2Face`] attaches to a segment that the crate made, and makes segments that the crate attaches to. The bytes are in [`layout`]; why
-//! it is so, and what beside [`SlotFace`](crate::SlotFace) it cannot promise, is ADR 13.
+//! it is so, and what beside [`SlotFace`](crate::SlotFace) it cannot promise, is ADR 15.
 //!
 //! # What a reader may rely on
 //!

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use seqslot_core::{Config, Segment, SnapshotConfig, SnapshotWriter};
-use seqslot_hostile::{HostileOs, World};
+use seqslot_core::zerodds::{Zds2Face, Zds2Geometry};
+use seqslot_core::{Config, Segment, SlotBackend, SnapshotConfig, SnapshotWriter};
+use seqslot_hostile::{Guards, HostileOs, World};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let corpus = std::env::args_os().nth(1).map(PathBuf::from).ok_or("give the corpus's folder")?;
@@ -36,6 +37,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bytes.extend(b"frames");
         bytes.extend(contents);
         write("flink", name, &bytes)?;
+    }
+    write("zds2", "golden", &zds2()?)?;
+    for (name, kind) in [("forged", 1_u8), ("honest", 2)] {
+        for (variant, factor) in [(0, 73_u8), (1, 149), (2, 211)] {
+            let shape = [kind, 3 + variant, 40, 200, 60];
+            let bytes: Vec<u8> = shape.into_iter().chain((0..900_u32).map(|n| (n as u8).wrapping_mul(factor) ^ (n >> 5) as u8)).collect();
+            write("zds2", &format!("{name}-{variant}"), &bytes)?;
+        }
     }
     println!("golden inputs in {}", Path::new(&corpus).display());
     Ok(())
@@ -72,6 +81,20 @@ fn snapshot(config: SnapshotConfig) -> Result<Vec<u8>, Box<dyn std::error::Error
     let total = u32::from_ne_bytes([bytes[25], bytes[26], bytes[27], bytes[28]]);
     bytes.truncate(1 + total as usize);
     Ok(bytes)
+}
+
+/// A ZDS2 segment with one sample read, one not, and a loan out.
+fn zds2() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let world = World::new(Zds2Geometry::new(4, 40)?.len());
+    let owner: Zds2Face<_, Guards> = Zds2Face::create(HostileOs::new(&world), &(), 4, 40)?;
+    for sample in [b"one", b"two"] {
+        owner.commit_slot(owner.reserve_slot(1)?, sample)?;
+    }
+    if let Some(found) = owner.next_unread_slot(0)? {
+        owner.mark_read(found, 0)?;
+    }
+    owner.reserve_slot(1)?;
+    Ok(raw(&world))
 }
 
 /// As the target reads it: a header of this generation, no forgeries, a payload of zeros.

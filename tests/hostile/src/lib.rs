@@ -9,6 +9,7 @@
 //! | [`operations()`] | a region in use by writers, readers, the seeds' face and snapshots: words change between and within their steps |
 //! | [`clockbound()`] | a ClockBound segment, in memory and as a file, read and taken over by a writer; a VMClock page |
 //! | [`flink()`] | a flink's contents, and names |
+//! | [`zds2()`] | a segment of the layout "ZDS2": any bytes, or one in use while its words change; without forgeries, against a plain model |
 //!
 //! What is checked, beside the sanitizer's view of the exact allocation that a region is: no panic; every access is inside, aligned, and
 //! of a whole word; an operation makes no more accesses than its bound, which is linear in slots and entries; loans and samples lie inside
@@ -33,16 +34,20 @@ mod size;
 mod spoil;
 #[allow(unsafe_code, reason = "owns the region, implements the unsafe traits of a platform")]
 mod world;
+mod zds2;
 
 pub use attach::{Plan, attach, region_of};
 pub use clockbound::clockbound;
 pub use flink::flink;
 pub use operations::operations;
+pub use party::Guards;
 pub use spoil::{Place, Spoil, Value};
 pub use world::{HostileClaim, HostileMapping, HostileMemory, HostileOs, World};
+pub use zds2::zds2;
 
 /// A target: what the fuzzer calls with its bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their corpora in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 4] = [("attach", attach), ("operations", operations), ("clockbound", clockbound), ("flink", flink)];
+pub const TARGETS: [(&str, Target); 5] =
+    [("attach", attach), ("operations", operations), ("clockbound", clockbound), ("flink", flink), ("zds2", zds2)];
