@@ -10,12 +10,13 @@ use crate::child::Child;
 use crate::outcome::{Outcome, ensure};
 use crate::random::Random;
 
-/// Where the generation is.
+/// Where the generation is, and the marker, which is the counter, in either layout.
 const GENERATION_AT: u64 = 14;
+const MARKER_AT: [u64; 2] = [16 + 40, 16 + 64];
 /// A rest between updates that lets a reader by `pread` find one finished.
 const REST_NS: u64 = 5_000;
-/// Each writer begins so much higher than the last.
-const STEP: u64 = 1 << 24;
+/// The first counter of a segment; and each writer begins so much higher than the last one ended.
+const STEP: u64 = 1000;
 
 /// Who writes and who reads.
 pub const PAIRS: [(Side, Side); 3] = [(Side::Theirs2, Side::Ours2), (Side::Ours2, Side::Theirs2), (Side::Ours3, Side::Theirs3)];
@@ -44,6 +45,13 @@ fn generation(path: &Path) -> Outcome<u16> {
     let mut bytes = [0; 2];
     std::fs::File::open(path)?.read_exact_at(&mut bytes, GENERATION_AT)?;
     Ok(u16::from_ne_bytes(bytes))
+}
+
+/// A counter that is above whatever was written: of an update that was cut short the marker is the old or the new one.
+fn above(path: &Path, side: Side) -> Outcome<u64> {
+    let mut bytes = [0; 8];
+    std::fs::File::open(path)?.read_exact_at(&mut bytes, MARKER_AT[usize::from(side.layout() == Side::Ours3.layout())])?;
+    Ok(u64::from_ne_bytes(bytes) + STEP)
 }
 
 /// All of it, for about so long.
@@ -101,7 +109,7 @@ fn full_speed(path: &Path, (writes, reads): (Side, Side), rest: u64, time: Durat
 /// The writer is killed wherever it is, by turns one of either library that knows the layout follows, and the reader is there all the time.
 fn restarts(path: &Path, reads: Side, random: &mut Random, time: Duration, tally: &mut Tally) -> Outcome<()> {
     let writers: &[Side] = if reads.layout() == Side::Ours3.layout() { &[Side::Ours3] } else { &[Side::Theirs2, Side::Ours2] };
-    let mut counter = 2 * STEP;
+    let mut counter = above(path, reads)?;
     // There is something to read before the reader comes.
     Writer::new(writers[0], path)?.write(counter)?;
     let mut reader = read(reads, path, time)?;
@@ -109,15 +117,14 @@ fn restarts(path: &Path, reads: Side, random: &mut Random, time: Duration, tally
     let mut last = writers[0];
     while begin.elapsed() + Duration::from_millis(100) < time {
         for &side in writers {
-            counter += STEP;
-            let mut writer = write(side, path, counter, random.one(&[0, 0, REST_NS]))?;
+            let mut writer = write(side, path, counter + STEP, random.one(&[0, 0, REST_NS]))?;
             std::thread::sleep(Duration::from_micros(random.below(20_000)));
             writer.kill()?;
             let before = generation(path)?;
             tally.killed += 1;
             tally.killed_in_an_update += u64::from(before % 2 == 1);
             // The next one goes on from there: to the next even generation, over 0.
-            counter += STEP;
+            counter = above(path, reads)?;
             last = random.one(writers);
             Writer::new(last, path)?.write(counter)?;
             let wanted = match before.wrapping_add(2 - before % 2) {
@@ -147,13 +154,14 @@ fn wipe(path: &Path, writes: Side, reads: Side, time: Duration, tally: &mut Tall
     let mut reader = read(reads, path, time)?;
     std::thread::sleep(time / 4);
     writer.kill()?;
+    let begin = above(path, writes)?;
     std::fs::OpenOptions::new().write(true).open(path)?.write_all_at(&[0; 4], 0)?;
     std::thread::sleep(time / 8);
-    let mut writer = write(writes, path, 2 * STEP, REST_NS)?;
+    let mut writer = write(writes, path, begin, REST_NS)?;
     let what = format!("{reads:?} through a wipe by {writes:?}");
     let seen = seen(&mut reader, &what)?;
     writer.kill()?;
-    ensure(seen.last.is_some_and(|last| last >= 2 * STEP), || format!("{what}: {seen:?}"))?;
+    ensure(seen.last.is_some_and(|last| last >= begin), || format!("{what}: {seen:?}"))?;
     tally.wipes += 1;
     if writes.name()[..4] != reads.name()[..4] {
         tally.add(writes, &seen);

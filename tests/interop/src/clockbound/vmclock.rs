@@ -82,10 +82,15 @@ pub fn run(folder: &Path, time: Duration) -> Outcome<Seen> {
     let mut reader = Child::start(&["vmclock-read", "ours", &name])?;
     reader.say(&time.as_millis().to_string())?;
     let begin = Instant::now();
-    let mut counter = 0_u64;
-    while begin.elapsed() < time {
-        counter += 1 << 24;
-        let rest = if counter & (1 << 24) == 0 { 0 } else { 20_000 };
+    for round in 0_u64.. {
+        if begin.elapsed() >= time {
+            break;
+        }
+        // The marker is the counter; of a write that was cut short it is the old or the new one.
+        let mut marker = [0; 8];
+        std::fs::File::open(&path)?.read_exact_at(&mut marker, MARKER_AT)?;
+        let counter = u64::from_le_bytes(marker) + 1000;
+        let rest = if round % 2 == 0 { 5_000 } else { 0 };
         let mut writer = Child::start(&["vmclock-write", "theirs", &name])?;
         writer.say(&format!("{counter} {rest}"))?;
         std::thread::sleep(time / 8);
