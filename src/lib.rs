@@ -32,9 +32,9 @@ pub use seqslot_core::clockbound::{
 pub use seqslot_core::{
     AttachError, Batch, Cause, CommitError, Config, CreateError, EvictError, FlatReader, FlatSampleRef, FlatSlot, FlatStruct, FlatWriter,
     GeometryError, HeadError, JoinError, Lag, LagWatch, LoanError, LocatorError, Lock, OsError, PID_SHM_LOCATOR, Payload, ReaderId,
-    ReaderIndex, ReaderMask, Recovered, Reliability, SLOT_HEADER_SIZE, SendError, ShmLocator, SlotBackend, SlotError, SlotHandle,
-    SlotHeader, SlotIndex, Snapshot, SnapshotConfig, SnapshotError, SnapshotValue, Stats, TakeError, WriteOutcome, WriterIndex, fnv1a_32,
-    is_same_host, layout,
+    ReaderIndex, ReaderMask, Recovered, Reliability, SLOT_HEADER_SIZE, STRAGGLER_TIMEOUT, SendError, ShmLocator, SlotBackend, SlotError,
+    SlotHandle, SlotHeader, SlotIndex, Snapshot, SnapshotConfig, SnapshotError, SnapshotValue, Stats, TakeError, WriteOutcome, WriterIndex,
+    fnv1a_32, is_same_host, layout,
 };
 #[cfg(target_os = "linux")]
 pub use seqslot_os_linux::{

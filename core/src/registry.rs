@@ -124,6 +124,10 @@ impl<O: SlotsOs> Segment<O> {
         for counter in [entry.head(), entry.burnt(), entry.retries(), entry.lapses()] {
             counter.store(0, Relaxed);
         }
+        // ORDERING: Relaxed, all; a hint where the index is shared, and else nobody's but ours: the mark that a death cut short is over.
+        if self.view().shared().load(Relaxed) & index.bit() == 0 {
+            entry.marks_ended().store(entry.marks_begun().load(Relaxed), Relaxed);
+        }
         // ORDERING: Relaxed; carried by the state. Before it, so that an eviction of the new holder is not undone.
         self.view().quarantined().fetch_and(!index.bit(), Relaxed);
         let mine = next_state(before, state);

@@ -247,6 +247,10 @@ where
         on_face!(self.sample_at(slot_index))
     }
 
+    fn evict_sample(&self, handle: SlotHandle, readers: ReaderMask) -> Result<ReaderMask, SlotError> {
+        on_face!(self.evict_sample(handle, readers))
+    }
+
     fn now(&self) -> Option<Duration> {
         on_face!(self.now())
     }

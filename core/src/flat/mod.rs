@@ -9,12 +9,16 @@ mod data;
 mod reader;
 #[allow(unsafe_code, reason = "loans in place")]
 mod slot;
+#[cfg(feature = "alloc")]
+mod stragglers;
 mod waiting;
 mod writer;
 
 pub use data::FlatStruct;
 pub use reader::{FlatReader, FlatSampleRef};
 pub use slot::FlatSlot;
+#[cfg(feature = "alloc")]
+pub use stragglers::STRAGGLER_TIMEOUT;
 pub use writer::{FlatWriter, Reliability, WriteOutcome};
 }
 

@@ -64,6 +64,7 @@ impl<'w, T: FlatStruct, B: Deref<Target: SlotBackend>> FlatSlot<'w, T, B> {
     pub fn commit(mut self, sample: T) -> Result<u32, SlotError> {
         let number = self.writer.backend.commit_slot(self.handle, sample.as_bytes())?;
         self.is_out = false;
+        self.writer.note(self.handle, number);
         Ok(number)
     }
 
@@ -107,6 +108,7 @@ impl<'w, T: FlatStruct, B: Deref<Target: SlotBackend>> FlatSlot<'w, T, B> {
         }
         let number = self.writer.backend.commit_in_place(self.handle, size_of::<T>())?;
         self.is_out = false;
+        self.writer.note(self.handle, number);
         Ok(number)
     }
 }

@@ -18,14 +18,16 @@ impl Waiting {
         Self { left: timeout, looked: backend.now() }
     }
 
-    /// Sleeps until the generation differs from `seen`, at most `slice`; false, without sleeping, if the time is up. `seen` was taken
-    /// before the caller looked at its condition, so no change is missed.
+    /// Sleeps until the generation differs from `seen`, at most `slice`, which may be nothing; false, without sleeping, if the time is up.
+    /// `seen` was taken before the caller looked at its condition, so no change is missed.
     pub(super) fn sleep<B: SlotBackend + ?Sized>(&mut self, backend: &B, seen: u64, slice: Duration) -> bool {
-        let slice = slice.min(self.left);
-        if slice.is_zero() {
+        if self.left.is_zero() {
             return false;
         }
-        backend.wait_for_change(seen, slice);
+        let slice = slice.min(self.left);
+        if !slice.is_zero() {
+            backend.wait_for_change(seen, slice);
+        }
         let now = backend.now();
         let by_clock = match (self.looked, now) {
             (Some(before), Some(now)) => now.saturating_sub(before),

@@ -8,6 +8,8 @@ use core::time::Duration;
 
 use super::data::{FlatStruct, check};
 use super::slot::FlatSlot;
+#[cfg(feature = "alloc")]
+use super::stragglers::Stragglers;
 use super::waiting::Waiting;
 use crate::seeds::{ReaderMask, SlotBackend, SlotError, SlotHandle};
 
@@ -35,6 +37,10 @@ pub enum WriteOutcome {
 }
 
 /// Writes values of `T` through a backend: `B` is `&PosixSlotAllocator`, `Arc<PosixSlotAllocator>`, `&SlotFace<..>`, `Box<dyn SlotBackend>`...
+///
+/// A reader that is alive but does not read would hold slots for ever. So with `alloc`, where a clock runs, a sample that a reader in the mask
+/// has not read for the straggler timeout (60 s after this writer committed it, or first saw it: another writer's) counts as read by it: see
+/// [`SlotBackend::evict_sample`]. That is looked after when no slot is free.
 ///
 /// Send, not Sync: each thread has a writer of its own, over the same backend if they like. A writer holds nothing of the backend but its
 /// loans.
@@ -87,6 +93,8 @@ pub enum WriteOutcome {
 pub struct FlatWriter<T, B> {
     pub(super) backend: B,
     active: ReaderMask,
+    #[cfg(feature = "alloc")]
+    stragglers: Stragglers,
     _of: PhantomData<fn() -> T>,
     /// Of one thread at a time, whatever is kept beside it.
     _not_sync: PhantomData<Cell<()>>,
@@ -100,7 +108,14 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatWriter<T, B> {
     /// [`SlotError::SampleTooLarge`] if its slots are too small.
     pub fn new(backend: B, active_readers_mask: ReaderMask) -> Result<Self, SlotError> {
         check::<T, _>(&*backend)?;
-        Ok(Self { backend, active: active_readers_mask, _of: PhantomData, _not_sync: PhantomData })
+        Ok(Self {
+            #[cfg(feature = "alloc")]
+            stragglers: Stragglers::new(backend.slot_count()?),
+            backend,
+            active: active_readers_mask,
+            _of: PhantomData,
+            _not_sync: PhantomData,
+        })
     }
 
     /// The backend.
@@ -119,8 +134,44 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatWriter<T, B> {
         self.active = mask;
     }
 
-    pub(super) fn reserve(&self) -> Result<SlotHandle, SlotError> {
-        self.backend.reserve_slot(self.active)
+    /// How long a sample waits for a reader that is alive and does not read. `Duration::MAX`: for ever, and no clock is read at a commit.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn with_straggler_timeout(mut self, timeout: Duration) -> Self {
+        self.stragglers.timeout = timeout;
+        self
+    }
+
+    /// How long a sample waits for a reader that is alive and does not read: [`STRAGGLER_TIMEOUT`](crate::STRAGGLER_TIMEOUT), or as was said.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn straggler_timeout(&self) -> Duration {
+        self.stragglers.timeout
+    }
+
+    fn reserve(&self) -> Result<SlotHandle, SlotError> {
+        match self.backend.reserve_slot(self.active) {
+            #[cfg(feature = "alloc")]
+            Err(SlotError::NoFreeSlot) if self.stragglers.evict(&*self.backend, self.active)? => self.backend.reserve_slot(self.active),
+            answer => answer,
+        }
+    }
+
+    /// Notes that the sample of `handle` was committed.
+    #[inline]
+    pub(super) fn note(&self, handle: SlotHandle, sequence: u32) {
+        #[cfg(feature = "alloc")]
+        self.stragglers.committed(&*self.backend, handle, sequence);
+        #[cfg(not(feature = "alloc"))]
+        let _ = (handle, sequence);
+    }
+
+    /// How long a wait for a slot may last before a look is worth while.
+    fn longest_sleep(&self) -> Duration {
+        #[cfg(feature = "alloc")]
+        return self.stragglers.until_next_look(&*self.backend);
+        #[cfg(not(feature = "alloc"))]
+        Duration::MAX
     }
 
     /// Publishes a copy of `sample`; its sequence number. Does not wait.
@@ -151,7 +202,7 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatWriter<T, B> {
             if let Some(number) = self.written(sample)? {
                 return Ok(WriteOutcome::Written(number));
             }
-            if !waiting.sleep(&*self.backend, seen, Duration::MAX) {
+            if !waiting.sleep(&*self.backend, seen, self.longest_sleep()) {
                 return Ok(WriteOutcome::TimedOut);
             }
         }

@@ -40,8 +40,8 @@
 //! | +40 | retries | writer: claims put back. Reader: sweeps |
 //! | +44 | overwritten | writer: samples it took away |
 //! | +48 | lapses | reader: bad sizes skipped |
-//! | +52 | burning | writer: the position that a recovery counts, or counted last, as burnt |
-//! | +56 | burnt then | writer: positions burnt when that one is counted |
+//! | +52 | burning or marks begun | writer: the position that a recovery counts, or counted last, as burnt. Reader: marks of the seeds' face |
+//! | +56 | burnt then or marks ended | writer: positions burnt when that one is counted. Reader: marks of the seeds' face that are over |
 //! | +60 | reserved | zero |
 
 use crate::layout::LINE;
@@ -116,6 +116,10 @@ pub const ENTRY_LAPSES: usize = 48;
 pub const ENTRY_BURNING: usize = 52;
 /// Entry: positions burnt, with that one.
 pub const ENTRY_BURNT_THEN: usize = 56;
+/// Entry: a reader's marks of the seeds' face, begun.
+pub const ENTRY_MARKS_BEGUN: usize = ENTRY_BURNING;
+/// Entry: a reader's marks of the seeds' face that are over.
+pub const ENTRY_MARKS_ENDED: usize = ENTRY_BURNT_THEN;
 
 /// Entry state: nobody's, nothing to recover.
 pub const STATE_CLEAN: u32 = 0;

@@ -268,6 +268,32 @@ pub trait SlotBackend: Send + Sync {
         Ok(None)
     }
 
+    /// Has the sample count as read by those of `readers` that have not read it: they live, perhaps, and do not read. Those for whom that was
+    /// done now; nobody, where another process has just claimed the slot: try again. Whatever else a reader has not read stays owed to it, and its
+    /// next look does not find this sample.
+    ///
+    /// A reader that is stopped in the very midst of a mark is declared gone as well, as by
+    /// [`mark_reader_disconnected`](Self::mark_reader_disconnected), but keeps what is in the slots until they are used. Registered
+    /// readers of the safe face are left alone: they are evicted by `Segment::evict`.
+    ///
+    /// By default each of the readers is declared gone, and so free of all that it has not read.
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] if the slot does not hold the sample any more; [`SlotError::NoWriterEntry`] if this backend has not written
+    /// before.
+    fn evict_sample(&self, handle: SlotHandle, readers: ReaderMask) -> Result<ReaderMask, SlotError> {
+        let _ = handle;
+        let mut evicted = 0;
+        for reader in crate::index::bits(readers) {
+            match self.mark_reader_disconnected(reader as u8) {
+                Ok(()) => evicted |= 1 << reader,
+                Err(SlotError::ReaderTaken | SlotError::OutOfBounds) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(evicted)
+    }
+
     /// The time by a clock that never goes back, since some moment in the past; `None` where there is no clock, and by default.
     fn now(&self) -> Option<Duration> {
         None

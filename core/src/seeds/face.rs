@@ -295,6 +295,11 @@ where
         }
     }
 
+    fn evict_sample(&self, handle: SlotHandle, readers: ReaderMask) -> Result<ReaderMask, SlotError> {
+        let slot = self.slot(handle)?;
+        self.writing.with(|writing| writing.take_back(&self.segment, slot.index(), handle.generation, readers))
+    }
+
     fn now(&self) -> Option<Duration> {
         Some(self.segment.os().now()).filter(|now| !now.is_zero())
     }

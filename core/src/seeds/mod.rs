@@ -23,6 +23,7 @@
 //! | not heard of | | counts | kept for it from the first commit on |
 //! | in use | its first `next_unread_slot` or `mark_read`, which takes r's lock (state 2) | counts | from the oldest it owes |
 //! | disconnected | `mark_reader_disconnected`, recovery of a dead r, eviction | does not count | those before are gone; later ones stay only while nobody needs the slot |
+//! | a straggler | `evict_sample` of one sample, while it lives and does not read | counts | that sample is gone; the others are as before. Stopped in the midst of a mark: disconnected as well, but what is in the slots stays until its next mark |
 //! | in use again | its next mark, or the first use by a new holder: sweep, then the bit in `disconnected` is cleared | counts | from then on |
 //!
 //! # Edges beyond those of the slots protocol

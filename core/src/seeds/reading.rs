@@ -22,6 +22,7 @@ use crate::memory::Memory;
 use crate::registry::{Claimed, clean};
 use crate::segment::{Segment, SlotsOs};
 use crate::slots::decide::{owner_field, sweep_end};
+use crate::slots::straggler::Marking;
 use crate::slots::view::SlotsView;
 
 /// How often an index that is just changing hands is tried again.
@@ -130,7 +131,10 @@ impl<O: SlotsOs> Reading<O> {
         super::payload::holds(&slot, generation).ok_or(SlotError::StaleHandle)?;
         let using = self.take_up(segment, reader)?;
         let protocol = segment.protocol();
-        // Looked at again: nobody of this process marks meanwhile, so a bit that is set stays, and with it the sample, if this reader counts.
+        let entry = segment.view().reader_entry(reader).ok_or(SlotError::OutOfBounds)?;
+        let _marking = Marking::begin(entry);
+        // Looked at again: nobody of this process marks meanwhile, and who takes the sample back waits for a mark that is under way. So a bit
+        // that is set stays, and with it the sample, if this reader counts.
         let unread = super::payload::holds(&slot, generation).ok_or(SlotError::StaleHandle)?;
         if protocol.is_disconnected(reader) {
             using.shown = None;

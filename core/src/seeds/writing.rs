@@ -19,6 +19,7 @@ use crate::slots::Protocol;
 use crate::slots::decide::{owner_field, owner_of};
 use crate::slots::reserve::Reserved;
 use crate::slots::parts::Slot;
+use crate::slots::straggler::TakenBack;
 
 /// Slots tried in ring order before slots count as scarce.
 const PROBES: u32 = 8;
@@ -224,6 +225,16 @@ impl<O: SlotsOs> Writing<O> {
         segment.protocol().discard(me, loan.slot(), loan.state()).map_err(|_| SlotError::StaleHandle)?;
         self.loans = self.loans.wrapping_sub(1);
         Ok(())
+    }
+
+    /// Takes the sample of `generation` in slot `index` back from those of `readers` that owe it; which those were.
+    pub(super) fn take_back(&mut self, segment: &Segment<O>, index: u32, generation: u32, readers: u32) -> Result<u32, SlotError> {
+        let me = self.entry(segment)?;
+        match segment.protocol().take_back(me, index, generation, readers) {
+            TakenBack::From(evicted) => Ok(evicted),
+            TakenBack::Busy => Ok(0),
+            TakenBack::Gone => Err(SlotError::StaleHandle),
+        }
     }
 
     /// Gives the writer entry back, and the loans that are out.

@@ -12,6 +12,7 @@
 //! | published, still owned | w | audience | the same commit, next store: published; recovery: published |
 //! | published | none | not 0 | the last reader's release, leave, eviction or recovery: free |
 //! | claimed by mistake | w | not 0 | the claimer's second look: published, as before |
+//! | claimed to take it back (the slot face) | w | some | the same evictor: published, owed to fewer; its recovery: the same |
 //!
 //! In segments that allow overwriting `unread` is not used; `pins` takes its place:
 //!
@@ -35,6 +36,7 @@
 //! | head | commit, recovery: `head := position + 1` | join, take's sweep: load of `head` | all publications before it |
 //! | notify | any change, then a fence (commit, release: light), then a look at the waiters | waiter: its bit, a heavy fence, a look at the condition | that one of the two sees the other |
 //! | scarce | writer: flag, heavy fence, sweep | commit, release: change, light fence, look at the flag | that one of the two sees the other |
+//! | straggler | a mark of the slot face: its beginning counted, a light fence, the look at its bit; its end counted behind its exchange | eviction: the bit cleared, heavy fence, the counts loaded | that one of the two sees the other; that a mark that ended was made before the slot is given out again |
 //! | close | writer: `closed` bit after its last commit | an empty take: load of `closed`, then a second look | the last commit |
 
 pub(crate) mod commit;
@@ -46,6 +48,7 @@ pub(crate) mod overwrite;
 pub(crate) mod recover;
 pub(crate) mod release;
 pub(crate) mod reserve;
+pub(crate) mod straggler;
 pub(crate) mod take;
 #[allow(unsafe_code, reason = "bounds are established here")]
 pub(crate) mod view;

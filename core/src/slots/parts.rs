@@ -114,6 +114,16 @@ impl<'v, M: Memory> Entry<'v, M> {
         head.wrapping_sub(burnt).wrapping_add(is_ahead.into())
     }
 
+    /// A reader's marks of the seeds' face, begun.
+    pub fn marks_begun(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_MARKS_BEGUN }>()
+    }
+
+    /// A reader's marks of the seeds' face that are over.
+    pub fn marks_ended(&self) -> Word<'v, M> {
+        self.word::<{ at::ENTRY_MARKS_ENDED }>()
+    }
+
     /// The position that a recovery counts, or counted last, as burnt.
     pub fn burning(&self) -> Word<'v, M> {
         self.word::<{ at::ENTRY_BURNING }>()

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::face::Zds2Face;
 use super::sample::{self, Mark};
 use super::change;
+use crate::index;
 use crate::os::Mapping;
 use crate::seeds::{Exclusion, Exclusive, ReaderMask, SlotBackend, SlotError, SlotHandle, SlotHeader};
 use crate::segment::SlotsOs;
@@ -112,6 +113,17 @@ where
             let handle = SlotHandle { segment_id: self.id, slot_index, generation: seen.sequence };
             (handle, SlotHeader { sequence_number: seen.sequence, sample_size: seen.size, reader_mask: seen.mask, _reserved: 0 })
         }))
+    }
+
+    fn evict_sample(&self, handle: SlotHandle, readers: ReaderMask) -> Result<ReaderMask, SlotError> {
+        let (slot, sequence) = self.named(handle)?;
+        let seen = sample::find(&slot, sequence).ok_or(SlotError::StaleHandle)?;
+        let owing = readers & !seen.mask;
+        // One by one: a bit that was set meanwhile is not to be taken back with the others.
+        let mark = |reader: u32| self.marking.with(|()| sample::mark(&slot, sequence, 1 << reader)) == Mark::Made;
+        let is_made = index::bits(owing).all(mark);
+        change::bump(&self.view, &self.os);
+        if is_made { Ok(owing) } else { Err(SlotError::StaleHandle) }
     }
 
     fn now(&self) -> Option<Duration> {

@@ -41,6 +41,9 @@ pub enum Kind {
     EntryState,
     /// An entry's change counter.
     EntryChanges,
+    /// A reader's marks of the seeds' face, begun and ended.
+    MarksBegun,
+    MarksEnded,
     /// A writer's head.
     Head,
     RingTag,
@@ -86,6 +89,8 @@ impl Kind {
                 at::ENTRY_STATE => Self::EntryState,
                 at::ENTRY_HEAD if offset >= g.writers_at => Self::Head,
                 at::ENTRY_CHANGES if offset >= at::READERS_AT => Self::EntryChanges,
+                at::ENTRY_MARKS_BEGUN if (at::READERS_AT..g.writers_at).contains(&offset) => Self::MarksBegun,
+                at::ENTRY_MARKS_ENDED if (at::READERS_AT..g.writers_at).contains(&offset) => Self::MarksEnded,
                 _ => Self::ForPeople,
             },
             _ if offset < g.free[0].at => [Self::RingTag, Self::RingIndex][offset / 4 % 2],

@@ -107,7 +107,7 @@ impl Plan {
         let config = if overwrite { config.overwrite() } else { config };
         let kinds = (0..geometry.total_len).step_by(4).map(|at| match Kind::of(&geometry, at) {
             // Only ever added to, and summed up by the seeds' face.
-            Kind::Changes | Kind::EntryChanges if sort != Sort::Faces => Kind::ForPeople,
+            Kind::Changes | Kind::EntryChanges | Kind::MarksBegun | Kind::MarksEnded if sort != Sort::Faces => Kind::ForPeople,
             kind => kind,
         });
         let kinds: Vec<Kind> = kinds.collect();

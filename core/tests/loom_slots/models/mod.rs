@@ -27,6 +27,7 @@ mod registry;
 mod scarce;
 mod seeds;
 mod sole;
+mod straggler;
 mod wrap;
 mod writers;
 
@@ -49,6 +50,7 @@ pub fn mutations() -> impl Iterator<Item = &'static Mutation> {
         plentiful::MUTATIONS,
         registry::MUTATIONS,
         sole::MUTATIONS,
+        straggler::MUTATIONS,
         wrap::MUTATIONS,
     ]
     .into_iter()
