@@ -54,7 +54,7 @@ pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_loca
 /// The seeds' slot allocator on Linux.
 ///
 /// ```
-/// use seqslot_core::SlotBackend;
+/// use seqslot_core::{SlotBackend, SlotError};
 /// use seqslot_os_linux::PosixSlotAllocator;
 ///
 /// let path = std::env::temp_dir().join(format!("seqslot-slots-{}.flink", std::process::id()));
@@ -76,6 +76,15 @@ pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_loca
 /// assert_eq!(consumer.segment_path(), path.to_str().expect("UTF-8"));
 /// drop(owner);
 /// assert_eq!(consumer.owner_lives()?, Some(false));
+///
+/// // In the layout of zerodds-flatdata, for processes that use that crate. Those it made are attached to in the same way.
+/// let owner = PosixSlotAllocator::create_zds2(&path, 16, 1024)?;
+/// owner.commit_slot(owner.reserve_slot(0b1)?, b"hello")?;
+/// let consumer = PosixSlotAllocator::attach(&path)?;
+/// assert!(consumer.is_zds2() && consumer.segment().is_none());
+/// let next = consumer.next_unread_slot(0)?.expect("committed");
+/// assert_eq!(consumer.read_slot(next)?.1, b"hello");
+/// assert_eq!(consumer.reserve_slot(0b1), Err(SlotError::NotOwner), "whoever made it writes");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<Linux>;

@@ -10,10 +10,12 @@ use crate::os::Mapping;
 use crate::seeds::{Exclusion, Exclusive, ReaderMask, SlotBackend, SlotError, SlotHandle, SlotHeader};
 use crate::segment::SlotsOs;
 
+// Not inlined: an allocator over either layout would carry these bodies beside those of the native face, at each place of use.
 impl<O: SlotsOs, E: Exclusion> SlotBackend for Zds2Face<O, E>
 where
     Self: Send + Sync,
 {
+    #[inline(never)]
     fn reserve_slot(&self, active_readers_mask: ReaderMask) -> Result<SlotHandle, SlotError> {
         self.check_mine()?;
         let owner = self.owner.as_ref().ok_or(SlotError::NotOwner)?;
@@ -21,10 +23,12 @@ where
         Ok(SlotHandle { segment_id: !self.id, slot_index, generation })
     }
 
+    #[inline(never)]
     fn commit_slot(&self, handle: SlotHandle, bytes: &[u8]) -> Result<u32, SlotError> {
         self.commit(handle, bytes.len(), Some(bytes))
     }
 
+    #[inline(never)]
     fn discard_slot(&self, handle: SlotHandle) -> Result<(), SlotError> {
         let (owner, slot) = self.loan(handle)?;
         owner.with(|owner| owner.discard(slot.index(), handle.generation))?;
@@ -32,6 +36,7 @@ where
         Ok(())
     }
 
+    #[inline(never)]
     fn read_slot(&self, handle: SlotHandle) -> Result<(SlotHeader, alloc::vec::Vec<u8>), SlotError> {
         let (slot, seen) = self.sample(handle)?;
         let mut bytes = alloc::vec![0; seen.size as usize];
@@ -39,11 +44,13 @@ where
         Ok((header, bytes))
     }
 
+    #[inline(never)]
     fn read_slot_into(&self, handle: SlotHandle, into: &mut [u8]) -> Result<SlotHeader, SlotError> {
         let (slot, seen) = self.sample(handle)?;
         self.copy(&slot, seen, into)
     }
 
+    #[inline(never)]
     fn mark_read(&self, handle: SlotHandle, reader_index: u8) -> Result<(), SlotError> {
         let bit = self.bit(reader_index)?;
         let (slot, sequence) = self.named(handle)?;
@@ -76,6 +83,7 @@ where
         self.capacity()
     }
 
+    #[inline(never)]
     fn slot_data_ptr(&self, handle: SlotHandle) -> Result<(*mut u8, usize), SlotError> {
         let (owner, slot) = self.loan(handle)?;
         if !owner.with(|owner| owner.is_out(slot.index(), handle.generation)) {
@@ -84,15 +92,18 @@ where
         Ok((slot.payload_mut(), slot.capacity()))
     }
 
+    #[inline(never)]
     fn commit_in_place(&self, handle: SlotHandle, len: usize) -> Result<u32, SlotError> {
         self.commit(handle, len, None)
     }
 
+    #[inline(never)]
     fn slot_read_ptr(&self, handle: SlotHandle) -> Result<(*const u8, usize), SlotError> {
         let (slot, seen) = self.sample(handle)?;
         Ok((slot.payload(seen.size as usize), seen.size as usize))
     }
 
+    #[inline(never)]
     fn next_unread_slot(&self, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
         let bit = self.bit(reader_index)?;
         let before = change::generation(&self.view);
@@ -134,6 +145,7 @@ where
         change::generation(&self.view)
     }
 
+    #[inline(never)]
     fn wait_for_change(&self, last: u64, timeout: Duration) {
         if self.mapping.is_mine() {
             change::wait(&self.view, &self.os, last, timeout);
