@@ -37,12 +37,18 @@ impl Args {
 pub fn run(args: &Args) -> Outcome {
     // What its own tools do: shrinking, clearing up.
     pass(cargo().args(["test", "--release", "--locked", "--quiet", "--manifest-path", MANIFEST]).stdout(Stdio::null()))?;
+    // The command, beside this program.
+    pass(cargo().args(["build", "--quiet", "--package", "seqslot-cli"]))?;
+    let seqslot = std::env::current_exe()?.with_file_name("seqslot");
     let mut command = cargo();
     command.args(["run", "--release", "--locked", "--quiet", "--manifest-path", MANIFEST, "--"]);
     match args.replay {
         Some(seed) => command.args(["--replay", &seed.to_string()]),
         None => command.args(["--seconds", &args.seconds.to_string(), "--seed", &args.seed.to_string()]),
     };
+    if args.replay.is_none() {
+        command.arg("--seqslot").arg(seqslot);
+    }
     command.args(args.only.iter().flat_map(|part| ["--only", part]));
     command.args(args.json.then_some("--json"));
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo cannot be started: {error}"))?;

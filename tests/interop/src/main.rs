@@ -33,6 +33,9 @@ struct Args {
     /// Run the one sequence of this seed, and say what each step showed
     #[arg(long, value_name = "SEED", conflicts_with_all = ["seconds", "seed", "only", "json"])]
     replay: Option<u64>,
+    /// The command `seqslot`, to try it beside ClockBound's writer
+    #[arg(long, value_name = "PATH")]
+    seqslot: Option<PathBuf>,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,
@@ -85,6 +88,7 @@ fn play(role: &str, side: &str, path: PathBuf) -> Outcome<()> {
         "party" => zerodds::differential::serve(side),
         "clock-write" | "clock-read" => clockbound::roles::play(role, side, &path),
         "vmclock-write" | "vmclock-read" => clockbound::vmclock::play(role, &path),
+        "clock-daemon" => clockbound::command::serve(&path),
         "clock-cut" => clockbound::truncated(side, &path),
         "send" | "take" => zerodds::exchange::play(role, side, path),
         "believe" => zerodds::crashes::believe(side, &path),
@@ -102,7 +106,7 @@ fn run(args: &Args) -> Outcome<()> {
     let (folder, time) = (scratch.join(""), Duration::from_secs(args.seconds) / chosen.len() as u32);
     for part in chosen {
         match part {
-            Part::Clockbound => clockbound::run(&folder, args.seed, time, &mut report)?,
+            Part::Clockbound => clockbound::run(&folder, args.seed, time, args.seqslot.as_deref(), &mut report)?,
             Part::Exchange => zerodds::exchange(&folder, args.seed, time, &mut report)?,
             Part::Calls => zerodds::calls(&folder, args.seed, time, &mut report)?,
         }

@@ -31,7 +31,7 @@ impl Report {
     pub fn line(&self) -> String {
         let (tally, exchange, clock) = (&self.differential, &self.exchange, &self.clock);
         format!(
-            "interop: {} snapshots exchanged between processes (layout 2: {} from theirs to ours, {} from ours to theirs; layout 3: {} from ours to theirs; {} looks, none torn; {} writers killed, {} in an update), {} VMClock pages, {} now() between two of theirs, {} samples exchanged between processes ({} from theirs to ours, {} from ours to theirs; {} killed on the way), {} differential steps in {} sequences ({} answered alike, each of the others for a named reason), {} typed steps, {} samples by one application over both; {} faults of the originals shown; {:.0} s",
+            "interop: {} snapshots exchanged between processes (layout 2: {} from theirs to ours, {} from ours to theirs; layout 3: {} from ours to theirs; {} looks, none torn; {} writers killed, {} in an update), {} VMClock pages, {} now() between two of theirs, {} lines of seqslot clock beside their writer, {} samples exchanged between processes ({} from theirs to ours, {} from ours to theirs; {} killed on the way), {} differential steps in {} sequences ({} answered alike, each of the others for a named reason), {} typed steps, {} samples by one application over both; {} faults of the originals shown; {:.0} s",
             clock.exchanged(),
             clock.v2_from_theirs,
             clock.v2_from_ours,
@@ -41,6 +41,7 @@ impl Report {
             clock.killed_in_an_update,
             clock.pages.fresh,
             clock.together,
+            clock.told,
             exchange.from_theirs + exchange.from_ours,
             exchange.from_theirs,
             exchange.from_ours,

@@ -2,6 +2,7 @@
 //!
 //! What cannot be had: a writer of layout 3 by ClockBound itself, which is private there; what ours writes is read by its public client.
 
+pub mod command;
 mod flaws;
 pub mod roles;
 mod streams;
@@ -41,6 +42,8 @@ pub struct Tally {
     pub gave_up_in_theirs: u64,
     /// Segments damaged and made anew under a reader.
     pub wipes: u64,
+    /// Lines of `seqslot clock` beside a writer of theirs, where the command was given.
+    pub told: u64,
     /// Times that `now()` of ours lay between two of theirs.
     pub together: u64,
     /// VMClock pages written by theirs and read by ours.
@@ -67,12 +70,16 @@ impl Tally {
 }
 
 /// Runs all of it for about so long.
-pub fn run(folder: &Path, seed: u64, time: Duration, report: &mut Report) -> Outcome<()> {
+pub fn run(folder: &Path, seed: u64, time: Duration, seqslot: Option<&Path>, report: &mut Report) -> Outcome<()> {
     eprintln!("clockbound: what it gets wrong, beside ours");
     report.faults.extend(flaws::all(folder)?);
     let tally = &mut report.clock;
     eprintln!("clockbound: now() of ours between two of theirs");
     tally.together = together::run(folder)?;
+    if let Some(seqslot) = seqslot {
+        eprintln!("clockbound: the command seqslot clock beside their writer");
+        tally.told = command::run(folder, seqslot)?;
+    }
     eprintln!("clockbound: bounds between processes, for {} s", time.as_secs());
     streams::run(folder, &mut Random::new(seed), time * 5 / 6, tally)?;
     tally.pages = vmclock::run(folder, time / 6)?;
