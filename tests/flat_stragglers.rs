@@ -97,10 +97,34 @@ fn readers_that_are_not_counted_or_have_read_are_left_alone() {
         assert_eq!(first.read_next().unwrap().as_ref().map(number_of), Some(number), "who reads in time gets all");
     }
     assert_eq!(second.read_next().unwrap().as_ref().map(number_of), Some(4));
-    // Reader 2 was in no mask: its bit is as the commit left it.
-    insist(&writer, 5);
-    let (_, header) = slots.sample_at(0).unwrap().unwrap();
-    assert_eq!(header.reader_mask, 0);
+}
+
+#[test]
+fn readers_in_no_mask_are_evicted_by_nobody() {
+    let (_folder, _path, slots) = create(2);
+    let writer = Writer::new(&slots, 1).unwrap().with_straggler_timeout(SHORT);
+    insist(&writer, 0);
+    insist(&writer, 1);
+    std::thread::sleep(SHORT * 2);
+    insist(&writer, 2);
+    let masks = [0, 1].map(|slot| slots.sample_at(slot).unwrap().unwrap().1.reader_mask);
+    assert_eq!(masks.iter().filter(|mask| **mask == 1).count(), 1, "one is still there, free of reader 0 alone: {masks:?}");
+}
+
+#[test]
+fn a_sample_of_another_writer_is_not_as_old_as_the_last_one_in_its_slot() {
+    let (_folder, path, slots) = create(1);
+    // Another process's, as it were: it counts its samples from 0, too.
+    let attached = PosixSlotAllocator::attach(&path).unwrap();
+    let (writer, other) = (Writer::new(&slots, 1).unwrap().with_straggler_timeout(SHORT), Writer::new(&attached, 1).unwrap());
+    let mut reader = Reader::new(&slots, 0).unwrap();
+    insist(&writer, 0);
+    assert_eq!(reader.read().unwrap().as_ref().map(number_of), Some(0));
+    std::thread::sleep(SHORT * 2);
+    let start = Instant::now();
+    assert_eq!(other.write(&frame(1)), Ok(0));
+    insist(&writer, 2);
+    assert!(start.elapsed() >= SHORT);
 }
 
 #[test]

@@ -162,6 +162,8 @@ type Kept = (SlotHeader, Vec<u8>);
 struct Heap {
     slots: Vec<(SlotHandle, Mutex<Kept>)>,
     can_look: bool,
+    /// Each sample is taken back just before it is marked.
+    is_taking_back: bool,
 }
 
 impl Heap {
@@ -174,7 +176,7 @@ impl Heap {
         };
         let mut slots: Vec<_> = samples.iter().map(of).collect();
         slots.sort_by_key(|(handle, _)| handle.slot_index);
-        Self { slots, can_look }
+        Self { slots, can_look, is_taking_back: false }
     }
 }
 
@@ -198,7 +200,8 @@ impl SlotBackend for Heap {
     }
 
     fn mark_read(&self, handle: SlotHandle, reader: u8) -> Result<(), SlotError> {
-        self.slots[handle.slot_index as usize].1.lock().unwrap().0.mark_read(reader)
+        self.slots[handle.slot_index as usize].1.lock().unwrap().0.mark_read(reader)?;
+        if self.is_taking_back { Err(SlotError::StaleHandle) } else { Ok(()) }
     }
 
     fn mark_reader_disconnected(&self, _reader: u8) -> Result<(), SlotError> {
@@ -260,6 +263,13 @@ fn a_backend_that_cannot_look_over_its_slots_holds_its_first() {
     let heap = Heap::new(&WRAPPED, false);
     let mut reader = FlatReader::<Sample, _>::new(&heap, 0).unwrap();
     assert_eq!(*reader.read_ref().unwrap().unwrap(), pose(10));
+}
+
+#[test]
+fn a_sample_that_is_taken_back_once_it_was_copied_is_had() {
+    let heap = Heap { is_taking_back: true, ..Heap::new(&WRAPPED, false) };
+    let mut reader = FlatReader::<Sample, _>::new(&heap, 0).unwrap();
+    assert_eq!((reader.read_next(), reader.read()), (Ok(Some(pose(10))), Ok(Some(pose(13)))));
 }
 
 #[test]

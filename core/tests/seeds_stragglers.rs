@@ -121,6 +121,19 @@ fn one_that_is_stopped_in_the_midst_of_a_mark_is_gone_until_it_marks_again() {
 }
 
 #[test]
+fn an_index_that_two_share_is_gone_with_its_sample_for_nobody_counts_their_marks() {
+    let face = face(2, 8);
+    let [first, second] = [attach(&face), attach(&face)];
+    assert_eq!((first.next_unread_slot(0), second.next_unread_slot(0)), (Ok(None), Ok(None)));
+    let (a, b) = (send(&face, R0, b"a"), send(&face, R0, b"b"));
+    assert_eq!(face.evict_sample(a, R0), Ok(R0));
+    assert!(is_gone(&face, 0));
+    assert_eq!((first.next_unread_slot(0), second.next_unread_slot(0)), (Ok(Some(b)), Ok(Some(b))));
+    second.mark_read(b, 0).unwrap();
+    assert!(!is_gone(&face, 0), "either brings it back");
+}
+
+#[test]
 fn a_mark_that_a_death_cut_short_is_over_for_the_next_holder() {
     let face = face(1, 8);
     let dying = attach(&face);

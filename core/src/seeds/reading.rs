@@ -132,7 +132,7 @@ impl<O: SlotsOs> Reading<O> {
         let using = self.take_up(segment, reader)?;
         let protocol = segment.protocol();
         let entry = segment.view().reader_entry(reader).ok_or(SlotError::OutOfBounds)?;
-        let _marking = Marking::begin(entry);
+        let _marking = using.claimed.is_some().then(|| Marking::begin(entry));
         // Looked at again: nobody of this process marks meanwhile, and who takes the sample back waits for a mark that is under way. So a bit
         // that is set stays, and with it the sample, if this reader counts.
         let unread = super::payload::holds(&slot, generation).ok_or(SlotError::StaleHandle)?;

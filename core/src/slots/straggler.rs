@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | as many ended as begun | one that begins later sees its bit cleared, and one that ended cleared this sample's | is done |
 //! | not so, for the length of a spin | r is in the midst of one: on its way out, stopped, or dead | declares r gone as well: what such a mark hides is not owed to it |
+//! | (the index was ever shared by two, or the system refused the fence) | nobody can tell | the same |
 //!
 //! An evictor that dies in between leaves a claimed slot: its recovery unowns it, with what is cleared cleared.
 
@@ -66,8 +67,11 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         let owed = slot.unread().fetch_and(!stragglers, Relaxed) & stragglers;
         // Heavy fence, edge "straggler": a mark's beginning is seen below, or the mark sees its bit cleared.
         let covered = self.view.fence_heavy(self.os);
+        // ORDERING: Relaxed; the fence: who begins to share an index makes a full one before its first look.
+        let shared = self.view.shared().load(Relaxed);
         for reader in bits(owed).filter_map(ReaderIndex::new) {
-            if !covered || !self.view.reader_entry(reader).is_some_and(|entry| becomes_quiet(&entry)) {
+            let is_counted = covered && shared & reader.bit() == 0;
+            if !is_counted || !self.view.reader_entry(reader).is_some_and(|entry| becomes_quiet(&entry)) {
                 // ORDERING: Relaxed; the Release of the state carries it to whoever is given this slot.
                 self.view.disconnected().fetch_or(reader.bit(), Relaxed);
             }
@@ -94,23 +98,29 @@ fn becomes_quiet<M: MemoryCas>(entry: &Entry<'_, M>) -> bool {
     })
 }
 
-/// A mark of a reader of the slot face, under way until it is dropped.
-pub(crate) struct Marking<'v, M: MemoryCas>(Entry<'v, M>);
+/// A mark of the holder of a reader's lock, under way until it is dropped. Who shares an index counts nothing: the index tells.
+pub(crate) struct Marking<'v, M: MemoryCas> {
+    entry: Entry<'v, M>,
+    number: u32,
+}
 
 impl<'v, M: MemoryCas> Marking<'v, M> {
-    /// Counts the mark as begun. The caller looks at its bit after this.
+    /// Counts the mark as begun. The caller, which holds the index's lock, looks at its bit after this.
+    #[inline(always)]
     pub(crate) fn begin(entry: Entry<'v, M>) -> Self {
-        // ORDERING: Relaxed; the fence. An exchange, because an index may be shared.
-        entry.marks_begun().fetch_add(1, Relaxed);
+        // ORDERING: Relaxed, both; only the holder counts, and the fence.
+        let number = entry.marks_begun().load(Relaxed).wrapping_add(1);
+        entry.marks_begun().store(number, Relaxed);
         // Light fence, edge "straggler": an evictor sees the beginning, or the look that follows sees the bit cleared.
         entry.view.fence_light();
-        Self(entry)
+        Self { entry, number }
     }
 }
 
 impl<M: MemoryCas> Drop for Marking<'_, M> {
+    #[inline(always)]
     fn drop(&mut self) {
         // ORDERING: Release, edge "straggler"; pairs with the evictor's Acquire. Carries the exchange of the mark.
-        self.0.marks_ended().fetch_add(1, Release);
+        self.entry.marks_ended().store(self.number, Release);
     }
 }

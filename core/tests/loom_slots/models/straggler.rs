@@ -12,7 +12,7 @@ use super::{Got, Size, check_faces, step, value};
 use crate::mutation::Effect::{NoFence, Relaxed, Torn};
 use crate::mutation::Expect::{CaughtSoon, Survives};
 use crate::mutation::Kind::{self, MarksBegun, MarksEnded, State, Unread};
-use crate::mutation::Op::{Add, Cas, FenceAll, FullFence, LightFence, Load};
+use crate::mutation::Op::{Cas, FenceAll, FullFence, LightFence, Load, Store};
 use crate::mutation::{Mutation, rule};
 use crate::world::{Face, Plan, World};
 
@@ -29,7 +29,7 @@ pub const MUTATIONS: &[Mutation] = &[
         rules: &[rule(Kind::None, FenceAll, NoFence).by("writer")],
         expect: CaughtSoon,
     },
-    Mutation { model: MARK, name: "end of a mark Relaxed", rules: &[rule(MarksEnded, Add, Relaxed)], expect: Survives(LATE) },
+    Mutation { model: MARK, name: "end of a mark Relaxed", rules: &[rule(MarksEnded, Store, Relaxed)], expect: Survives(LATE) },
     Mutation {
         model: MARK,
         name: "look at the ended Relaxed",
