@@ -11,7 +11,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(path) = std::env::args_os().nth(1) {
         return tell(&mut ShmReader::new(&CString::new(path.as_bytes())?)?);
     }
-    let path = std::env::temp_dir().join(format!("from-clockbound-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("from-clockbound-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join("shm0");
     let mut writer = ShmWriter::new(&path)?;
     let mut reader = None;
     for update in 0..3 {
@@ -24,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tell(reader)?;
         std::thread::sleep(Duration::from_millis(100));
     }
-    std::fs::remove_file(&path)?;
+    std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 

@@ -21,10 +21,12 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use seqslot::{
-    Cause, ClientError, ClockBoundClient, ClockBoundLayout as Layout, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, ShmError,
-    ShmReader, ShmWrite, ShmWriter, SnapshotStatus, TimeSpec, VmClockError, VmClockReader,
+    Cause, ClientError, ClockBoundClient, ClockBoundLayout as Layout, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, Fraction,
+    ShmError, ShmReader, ShmWrite, ShmWriter, SnapshotStatus, TimeSpec, VmClockError, VmClockReader,
 };
 use seqslot_core::clockbound::{ClockBoundPen, ClockBoundView};
 use seqslot_core::{AtomicU32, Memory, Ordering, Raw};
@@ -33,9 +35,8 @@ const LAYOUTS: [Layout; 2] = [Layout::V2, Layout::V3];
 
 fn bound(layout: Layout, number: i64) -> ClockErrorBound {
     let date = TimeSpec::new(number, 0).unwrap();
-    let builder =
-        ClockErrorBoundBuilder::new().as_of(date).as_of_tsc(number as u64).bound_nsec(number).clock_status(ClockStatus::Synchronized);
-    builder.build(layout).into()
+    let builder = ClockErrorBoundBuilder::new().as_of(date).as_of_tsc(number as u64).period(Fraction::new(1, 63));
+    builder.bound_nsec(number).clock_status(ClockStatus::Synchronized).build(layout).into()
 }
 
 /// A segment that our writer made and that holds bound 1.
@@ -278,7 +279,13 @@ fn a_page_that_is_being_written_is_no_answer() {
     let mut reader = VmClockReader::new(&path).unwrap();
     reader.snapshot().unwrap();
     fs::write(&path, page(1, 5)).unwrap();
+    for tries in [1_000, 1, 1] {
+        assert_eq!(reader.snapshot(), Err(VmClockError::Busy { tries }), "given up, it is looked at once");
+    }
+    fs::write(&path, page(3, 5)).unwrap();
     assert_eq!(reader.snapshot(), Err(VmClockError::Busy { tries: 1_000 }));
+    let mut late = VmClockReader::new(&path).expect("a page, though it is being written");
+    assert_eq!(late.snapshot(), Err(VmClockError::Busy { tries: 1_000 }));
     fs::write(&path, page(2, 5)).unwrap();
     assert!(reader.snapshot().is_ok());
     for (bytes, error) in
@@ -290,6 +297,58 @@ fn a_page_that_is_being_written_is_no_answer() {
     }
     assert_eq!(VmClockReader::new(folder.path()).err(), Some(VmClockError::Malformed));
     assert_eq!(VmClockReader::new(folder.path().join("none")).err(), Some(VmClockError::SyscallError(libc::ENOENT, c"open")));
+}
+
+#[test]
+fn no_torn_page_is_read_beside_a_hypervisor_at_full_speed() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = folder.path().join("vmclock0");
+    fs::write(&path, page(0, 0)).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut count = 0_u32;
+            for number in 1_u64.. {
+                file.write_all_at(&(count + 1).to_le_bytes(), 0x0C).unwrap();
+                // Marker, counter, seconds: each tells the number.
+                for at in [0x10, 0x28, 0x48] {
+                    file.write_all_at(&number.to_le_bytes(), at).unwrap();
+                }
+                count = count.wrapping_add(2);
+                file.write_all_at(&count.to_le_bytes(), 0x0C).unwrap();
+                if is_over.load(Relaxed) {
+                    return;
+                }
+                for _ in 0..if number % 8 == 0 { 20_000 } else { 0 } {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        let _over = Over(&is_over);
+        let (mut reader, mut last, mut news) = (VmClockReader::new(&path).unwrap(), 0, 0);
+        while news < 300 {
+            match reader.snapshot() {
+                Ok(clock) => {
+                    let numbers = [clock.disruption_marker(), clock.counter_value(), clock.time().0];
+                    assert_eq!(numbers, [numbers[0]; 3], "torn");
+                    assert!(numbers[0] >= last, "an older one came after a newer");
+                    news += u32::from(numbers[0] != last);
+                    last = numbers[0];
+                }
+                Err(error) => assert!(matches!(error, VmClockError::Busy { .. }), "{error}"),
+            }
+        }
+    });
+}
+
+/// Ends the other thread also when this one panics.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 #[test]
@@ -314,8 +373,10 @@ fn a_client_compares_the_markers_if_the_daemon_watches_for_disruptions() {
         fs::write(&vmclock, page(0, 5)).unwrap();
         let mut watched = client().unwrap();
         assert_eq!(watched.now().unwrap().clock_status, ClockStatus::Unknown);
-        fs::write(&vmclock, page(0, 6)).unwrap();
-        assert_eq!(watched.now().unwrap().clock_status, ClockStatus::Disrupted);
+        for marker in [4, 6] {
+            fs::write(&vmclock, page(0, marker)).unwrap();
+            assert_eq!(watched.now().unwrap().clock_status, ClockStatus::Disrupted, "any other marker: {marker}");
+        }
         write(6, true);
         assert_eq!(watched.now().unwrap().clock_status, ClockStatus::Unknown, "the daemon has made it good");
         write(6, false);
@@ -334,7 +395,39 @@ fn an_error_of_the_client_says_whose_it_is_and_what_to_do() {
         (ClientError::SupportChanged { is_enabled: false }, Cause::Contention, "make a new client, which does without"),
     ] {
         assert_eq!(error.cause(), cause, "{error}");
+        assert_eq!(error.errno(), if cause == Cause::Corruption { libc::EPROTO } else { libc::EAGAIN });
         assert!(error.to_string().contains(part), "{error}");
         assert_eq!(std::error::Error::source(&error).is_some(), cause == Cause::Corruption);
+    }
+}
+
+#[test]
+fn a_machine_that_was_moved_is_disrupted_also_if_its_clock_or_counter_started_anew() {
+    for layout in LAYOUTS {
+        let segment = Segment::new(layout);
+        let vmclock = segment.folder.path().join("vmclock0");
+        let mut writer = ShmWriter::with_layout(&segment.path, layout).unwrap();
+        // Before the move clock and counter were far ahead of what they are now.
+        let date = TimeSpec::new(1 << 50, 0).unwrap();
+        let builder =
+            ClockErrorBoundBuilder::new().as_of(date).void_after(date).as_of_tsc(u64::MAX / 2).period(Fraction::from_f64(1e-9).unwrap());
+        let builder = builder.bound_nsec(7).disruption_marker(5).clock_disruption_support_enabled(true);
+        writer.write(&builder.clock_status(ClockStatus::Synchronized).build(layout).into()).unwrap();
+        fs::write(&vmclock, page(0, 5)).unwrap();
+        let mut client = ClockBoundClient::new_with_paths(&segment.path, &vmclock).unwrap();
+        if client.now() == Err(ClientError::Segment(ShmError::NoCounter)) {
+            continue;
+        }
+        assert_eq!(client.now(), Err(ClientError::Segment(ShmError::CausalityBreach)), "{layout:?}: not moved, and out of joint");
+        fs::write(&vmclock, page(2, 6)).unwrap();
+        // ClockBound 3.0 answers the time of the update, `Disrupted`.
+        let window = client.now().unwrap();
+        assert_eq!(window.clock_status, ClockStatus::Disrupted, "{layout:?}");
+        assert_eq!(window.latest.as_nanos() - window.earliest.as_nanos(), 14);
+        assert_eq!(client.now_with(seqslot::Rules::V2).map(|window| window.clock_status), Ok(ClockStatus::Disrupted));
+        match layout {
+            Layout::V3 => assert_eq!(window.latest, TimeSpec::new(1 << 50, 7).unwrap(), "the date of the update"),
+            _ => assert!(window.latest.tv_sec() < 1 << 40, "the present time: {window:?}"),
+        }
     }
 }

@@ -163,7 +163,11 @@ fn the_age_and_the_interval_are_told_by_the_clocks_of_the_machine() {
     let snapshot = reader.snapshot_status().unwrap();
     let age = snapshot.age().unwrap();
     assert!(age >= std::time::Duration::from_secs(3), "{age:?}");
+    let real =
+        || TimeSpec::from_nanos(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i128).unwrap();
+    let before = real();
     let (earliest, latest, status) = snapshot.bound().now().unwrap();
+    assert!(latest >= before && earliest <= real(), "the time of CLOCK_REALTIME: {earliest:?} to {latest:?}, from {before:?}");
     // 5 ns, and 7 in 10^9 since: 21 ns after three seconds, if this test was not held up for a seventh of a second.
     let width = latest.as_nanos() - earliest.as_nanos();
     assert!(width >= 2 * (5 + 21), "{width} ns");
@@ -243,6 +247,11 @@ fn system_calls_that_fail_are_named() {
     let missing = ShmReader::new(&c_path(&folder.path().join("none"))).unwrap_err();
     assert_eq!((missing.errno(), &missing), (libc::ENOENT, &ShmError::SyscallError(libc::ENOENT, c"open")));
     assert_eq!(ShmReader::new(&c_path(folder.path())).unwrap_err(), ShmError::SegmentMalformed);
+    // Nobody waits for a pipe's writer.
+    let pipe = c_path(&folder.path().join("pipe"));
+    // SAFETY: a string that ends with NUL.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    assert_eq!(ShmReader::new(&pipe).unwrap_err(), ShmError::SegmentMalformed);
 }
 
 #[test]
@@ -260,8 +269,56 @@ fn a_file_cut_wiped_or_spoilt_under_the_reader_is_an_error_and_kills_nobody() {
     assert_eq!(told(&mut reader), Err(ShmError::SegmentNotInitialized), "wiped");
     segment.put(12, &2_u16.to_ne_bytes());
     assert_eq!(told(&mut reader), Ok(1));
+    assert!(reader.is_current());
     segment.put(4, &[0xFF; 4]);
     assert_eq!(told(&mut reader), Err(ShmError::SegmentMalformed));
+    assert!(!reader.is_current(), "an error is not the newest bound");
+}
+
+#[test]
+fn what_lies_behind_the_segment_in_its_file_is_no_update() {
+    let mut longer = golden();
+    longer.extend([0x5A; 40]);
+    let segment = Segment::new(&longer);
+    let mut reader = segment.open().unwrap();
+    for status in [SnapshotStatus::Fresh, SnapshotStatus::Unchanged] {
+        assert_eq!(reader.snapshot_status().map(|snapshot| snapshot.status()), Ok(status));
+        segment.put(90, &[7]);
+    }
+}
+
+#[test]
+fn layout_3_is_told_by_the_counter_and_by_the_rules_of_3_unless_others_are_asked_for() {
+    // What the counter has counted, of a bound whose ticks are 2^-30 s: 2^-64 s is the unit of a fraction.
+    let ticks_30 = |as_of_tsc: u64, seconds_ago: u64| {
+        let date = TimeSpec::new(1_700_000_000, 0).unwrap();
+        let bound = ClockErrorBoundBuilder::new()
+            .as_of(date)
+            .void_after(TimeSpec::new(1_700_000_000 + (1 << 40), 0).unwrap())
+            .as_of_tsc(as_of_tsc - (seconds_ago << 30))
+            .period(Fraction::new(1 << 63, 29))
+            .clock_status(ClockStatus::Synchronized);
+        seqslot::ClockErrorBound::from(bound.build(ClockBoundLayout::V3))
+    };
+    let counted = match ticks_30(0, 0).age() {
+        Err(ShmError::NoCounter) => return println!("skipped: no counter of this processor is known"),
+        age => age.unwrap(),
+    };
+    assert_ne!(counted, std::time::Duration::ZERO);
+    let counter = (counted.as_nanos() * (1 << 30) / 1_000_000_000) as u64;
+    // Of a machine that has just started there may be less than that to count back.
+    if counted < std::time::Duration::from_secs(30) {
+        return println!("skipped: the counter is at {counted:?} only");
+    }
+    let bound = ticks_30(counter, 20);
+    let age = bound.age().unwrap();
+    assert!(age >= std::time::Duration::from_secs(20), "{age:?}");
+    let (earliest, latest, status) = bound.now().unwrap();
+    assert!(earliest.tv_sec() >= 1_700_000_019 && latest > earliest, "{earliest:?} {latest:?}");
+    assert_eq!(status, ClockStatus::Synchronized, "20 s are less than the 60 of ClockBound 3.0, and more than the 5 of 2.x");
+    assert_eq!(bound.now_with(Rules::V3).unwrap().2, ClockStatus::Synchronized);
+    assert_eq!(bound.now_with(Rules::V2).unwrap().2, ClockStatus::FreeRunning);
+    assert_eq!(ticks_30(u64::MAX, 0).age(), Err(ShmError::CausalityBreach));
 }
 
 /// Ends the other thread also when this one panics.
@@ -309,6 +366,44 @@ fn no_torn_bound_is_read_beside_a_daemon_at_full_speed() {
                 }
                 Err(ShmError::Contended { .. } | ShmError::SegmentNotInitialized) => {}
                 Err(error) => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reader_that_has_a_bound_is_told_of_a_daemon_that_makes_the_segment_anew_and_of_no_error() {
+    // As 2.x and 3.0 do (3.0 at each start, of shm0): cut, header piece by piece, zeros; the version; an update.
+    let segment = Segment::new(&golden());
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                segment.file.set_len(0).unwrap();
+                let mut fresh = golden();
+                fresh[12..].fill(0);
+                for (at, len) in [(0, 4), (4, 4), (8, 4), (12, 2), (14, 2), (16, 64)] {
+                    segment.put(at as u64, &fresh[at..at + len]);
+                }
+                segment.put(12, &2_u16.to_ne_bytes());
+                segment.put(GENERATION_AT, &1_u16.to_ne_bytes());
+                segment.put(16, &payload(1));
+                segment.put(GENERATION_AT, &2_u16.to_ne_bytes());
+            }
+        });
+        let _over = Over(&is_over);
+        let mut reader = loop {
+            if let Ok(mut reader) = segment.open()
+                && reader.snapshot().is_ok()
+            {
+                break reader;
+            }
+        };
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        for call in 0.. {
+            assert!(reader.snapshot_status().is_ok(), "call {call}: {:?}", reader.snapshot_status().err());
+            if std::time::Instant::now() >= end {
+                break;
             }
         }
     });

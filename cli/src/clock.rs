@@ -26,11 +26,12 @@ is written.
 
   earliest, latest   the true time lies between them, as long as the status is synchronized or free-running
   status             by the rules of the ClockBound that writes the layout, or by --rules and --grace
-  age                how long ago the daemon wrote it
+  age                how long ago the daemon wrote it (unknown, null: the machine was moved, and its clock began anew)
   segment            fresh or unchanged: what the segment holds; writer-busy or wiped: the last bound before that
 
 If the daemon watches for disruptions, the VMClock page (/dev/vmclock0, or --vmclock) is compared with the segment: disrupted, if the
-hypervisor tells of a disruption that the daemon has not made good yet.
+hypervisor tells of a disruption that the daemon has not made good yet. Where the clock began anew with it, the interval is that of the
+update.
 
 Exit codes: 0 done, whatever the status; 3 not a ClockBound segment, or not a VMClock page; 4 there is none (yet), or no update was finished;
 5 the system refused. --watch ends on Ctrl-C, with 0.

@@ -15,9 +15,10 @@ use serde_json::{Value, json as value};
 /// 2023-11-14T22:13:20Z.
 const DATE: i64 = 1_700_000_000;
 
-/// A bound of layout 3 whose counter stands still, so that it says the same at any time.
+/// A bound of layout 3 that says the same at any time: of the moment before its update, which lasts long, for a tick is next to nothing.
 fn still(bound_nsec: i64) -> ClockErrorBoundBuilder {
-    let builder = ClockErrorBoundBuilder::new().as_of(time(DATE)).void_after(time(DATE + 1_000)).period(Fraction::new(0, 0));
+    let builder = ClockErrorBoundBuilder::new().as_of(time(DATE)).void_after(time(DATE + 1_000));
+    let builder = builder.as_of_tsc(u64::MAX).period(Fraction::new(1, 63));
     builder.bound_nsec(bound_nsec).max_drift_ppb(1_000).clock_status(ClockStatus::Synchronized)
 }
 
@@ -116,6 +117,30 @@ fn the_vmclock_page_is_compared_where_the_daemon_watches() {
 }
 
 #[test]
+fn a_machine_that_was_moved_is_disrupted_also_if_its_clock_began_anew() {
+    let place = Place::new();
+    let path = place.path("shm1");
+    // The daemon has seen disruption 6; its counter was far ahead of what it is now.
+    let bound = still(500).as_of_tsc(u64::MAX / 2).period(Fraction::from_f64(1e-9).unwrap());
+    write(&path, Layout::V3, bound.disruption_marker(6).clock_disruption_support_enabled(true));
+    let page = |marker| {
+        let mut page = vec![0; 0x68];
+        page[..4].copy_from_slice(b"VCLK");
+        (page[0x04], page[0x08], page[0x10], page[0x22]) = (0x68, 1, marker, 2);
+        place.file("vmclock0", &page)
+    };
+    let moved = page(7);
+    let options = ["--vmclock", moved.to_str().unwrap()];
+    let told = json(&run("clock", &path, &[&options[..], &["--json"]].concat()));
+    assert_eq!((&told["status"], &told["stored_status"], &told["age_ns"]), (&value!("disrupted"), &value!("synchronized"), &Value::Null));
+    assert_eq!((&told["latest"], &told["width_ns"]), (&value!({"sec": DATE, "nsec": 500}), &value!(1_000)), "of the update");
+    let plain = text(&run("clock", &path, &options).stdout);
+    assert!(plain.contains("age       unknown") && plain.contains("disrupted (the daemon wrote synchronized)"), "{plain}");
+    page(6);
+    assert_eq!(code(&run("clock", &path, &options)), 4, "not moved, and out of joint");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_with_what_to_do() {
     let place = Place::new();
     let path = place.path("shm1");
@@ -159,8 +184,8 @@ fn every_malformed_segment_is_told_with_what_to_do_or_is_a_segment() {
         let output = run("clock", &corpus.join(name), &[]);
         let told = text(&output.stderr);
         // A value that no clock of this machine can be compared with is told, too.
-        let is_well =
-            rest.starts_with("Ok\t") && (code(&output) == 0 || name.contains("as-of") || name.contains("drift") || name.contains("bound"));
+        let is_well = rest.starts_with("Ok\t")
+            && (code(&output) == 0 || ["as-of", "drift", "bound", "period-zero"].iter().any(|part| name.contains(part)));
         assert!(is_well || matches!(code(&output), 3 | 4) && told.contains("next: "), "{name}: {} {told}", code(&output));
         assert!(!told.contains("panicked"), "{name}: {told}");
     }
@@ -193,6 +218,7 @@ fn a_segment_is_followed_through_updates_wipes_and_another_file_until_interrupte
     until_told(&mut running, "a date that is yet to come", &|line| line["error"].is_string());
     writer.write(&ago(0).build(Layout::V2).into()).unwrap();
     until_told(&mut running, "the other layout", &|line| line["layout"] == 2);
+    drop(writer);
     std::fs::remove_file(&path).unwrap();
     write(&path, Layout::V3, still(3));
     until_told(&mut running, "another file", &|line| line["width_ns"] == 6);

@@ -144,6 +144,14 @@ fn a_reading_before_the_update_is_a_breach_from_1000_nanoseconds_on() {
 }
 
 #[test]
+fn a_reading_before_the_update_does_not_make_the_bound_narrower() {
+    // 999 ns at the steepest drift there is would be 998 ns less.
+    let steep = builder(Synchronized).max_drift_ppb(999_999_999).build(Layout::V2);
+    let at_update = (time(4, 999_990_000), time(5, 10_000), Synchronized);
+    assert_eq!(steep.at(time(5, 0), time(AS_OF - 1, 999_999_001)), Ok(at_update));
+}
+
+#[test]
 fn the_bound_grows_with_the_drift_and_a_drift_of_a_second_in_a_second_is_none() {
     // After 3 s: by how much the bound of 10,000 ns has grown.
     let vectors = [(0, Ok(0)), (1_000, Ok(3_000)), (999_999_999, Ok(2_999_999_997)), (1_000_000_000, Err(ShmError::SegmentMalformed))];
@@ -162,36 +170,44 @@ fn the_bound_grows_with_the_drift_and_a_drift_of_a_second_in_a_second_is_none() 
             assert_eq!(width(v3, AS_OF + 3), wide, "layout 3, {drift}");
         }
     }
-    // Fractions of a nanosecond are dropped: 1.5 s at 1 ppb.
+    // Of a bound of layout 2 fractions of a nanosecond are dropped, as 2.x does; of layout 3 they count: 1.5 s at 1 ppb.
     let slow = builder(Synchronized).max_drift_ppb(1);
     let (_, latest, _) = slow.build(Layout::V2).at(time(5, 0), time(AS_OF + 1, 500_000_000)).unwrap();
     assert_eq!(latest, time(5, 10_001));
     let (_, latest, _) = slow.build(Layout::V3).at_counter(TICKS + HERTZ + HERTZ / 2).unwrap();
-    assert_eq!(latest, time(AS_OF + 1, 500_010_001));
+    assert_eq!(latest, time(AS_OF + 1, 500_010_002));
 }
 
 #[test]
 fn the_error_of_the_period_widens_the_bound_too() {
-    // 5 s, at 1,000 ppb: 5,000 ns; at 2^-20: 4,768.37 ns.
+    // 5 s, at 1,000 ppb: 5,000 ns; at 2^-20: 4,768.37 ns; the ends are rounded outwards.
     let bound = builder(Synchronized).period_err(ratio()).build(Layout::V3);
     let (earliest, latest, _) = bound.at_counter(TICKS + 5 * HERTZ).unwrap();
-    assert_eq!((earliest, latest), (time(AS_OF + 4, 999_980_232), time(AS_OF + 5, 19_768)));
+    assert_eq!((earliest, latest), (time(AS_OF + 4, 999_980_231), time(AS_OF + 5, 19_769)));
     // 5 s, at 3 ppb: 15 ns; at 2^-32 (a quarter of 2^-30): 1.164 ns; 16.164 in all.
     let fine = builder(Synchronized).max_drift_ppb(3).period_err(Fraction::new(1 << 63, 31)).build(Layout::V3);
-    assert_eq!(fine.at_counter(TICKS + 5 * HERTZ).unwrap().1, time(AS_OF + 5, 10_016));
-    // Their fractions count together: 0.5 s, at 1 ppb: 0.5 ns; at 2^-30: 0.47 ns; 0.97 in all. At 0.75 s: 0.75 + 0.70.
+    assert_eq!(fine.at_counter(TICKS + 5 * HERTZ).unwrap().1, time(AS_OF + 5, 10_017));
+    // Their fractions count together: 0.5 s, at 1 ppb: 0.5 ns; at 2^-30: 0.47 ns; 0.97 in all. At 0.75 s: 0.75 + 0.70. At a
+    // second, less the error: exactly 1.
     let both = builder(Synchronized).max_drift_ppb(1).period_err(period()).build(Layout::V3);
-    assert_eq!(both.at_counter(TICKS + HERTZ / 2).unwrap().1, time(AS_OF, 500_010_000));
-    assert_eq!(both.at_counter(TICKS + HERTZ / 4 * 3).unwrap().1, time(AS_OF, 750_010_001));
+    assert_eq!(both.at_counter(TICKS + HERTZ / 2).unwrap().1, time(AS_OF, 500_010_001));
+    assert_eq!(both.at_counter(TICKS + HERTZ / 4 * 3).unwrap().1, time(AS_OF, 750_010_002));
+    let drift = builder(Synchronized).max_drift_ppb(1).build(Layout::V3);
+    assert_eq!(drift.at_counter(TICKS + HERTZ).unwrap().1, time(AS_OF + 1, 10_001));
+    // A tick is 0.93 ns: of the time itself the ends are rounded outwards, too.
+    let (earliest, latest, _) = builder(Synchronized).max_drift_ppb(0).build(Layout::V3).at_counter(TICKS + 1).unwrap();
+    assert_eq!((earliest, latest), (time(AS_OF - 1, 999_990_000), time(AS_OF, 10_001)));
 }
 
 #[test]
 fn the_age_is_the_time_since_the_update() {
     let (v2, v3) = (builder(Unknown).build(Layout::V2), builder(Unknown).build(Layout::V3));
     assert_eq!(v2.age_at(time(AS_OF + 2, 7)), Ok(Duration::new(2, 7)));
-    assert_eq!(v2.age_at(time(AS_OF - 2, 7)), Ok(Duration::ZERO));
+    assert_eq!(v2.age_at(time(AS_OF - 1, 999_999_001)), Ok(Duration::ZERO));
+    assert_eq!(v2.age_at(time(AS_OF - 1, 999_999_000)), Err(ShmError::CausalityBreach));
     assert_eq!(v3.age_at_counter(TICKS + HERTZ), Ok(Duration::from_secs(1)));
-    assert_eq!(v3.age_at_counter(0), Ok(Duration::ZERO));
+    assert_eq!(v3.age_at_counter(TICKS - 1_073), Ok(Duration::ZERO));
+    assert_eq!(v3.age_at_counter(TICKS - 1_074), Err(ShmError::CausalityBreach));
     assert_eq!(v2.age_at_counter(0), Err(ShmError::OtherLayout { found: Layout::V2 }));
     assert_eq!(v3.age_at(time(0, 0)), Err(ShmError::OtherLayout { found: Layout::V3 }));
     assert_eq!(builder(Unknown).as_of(time(i64::MIN, 0)).build(Layout::V2).age_at(time(i64::MAX, 0)), Ok(Duration::new(u64::MAX, 0)));
@@ -231,5 +247,41 @@ fn absurd_values_are_errors_and_not_overflows() {
         }
     }
     let bound: ClockErrorBound = builder(Synchronized).period(Fraction::new(u64::MAX, 255)).build(Layout::V3);
-    assert_eq!(bound.at_counter(u64::MAX).map(|told| told.0), Ok(time(AS_OF - 1, 999_990_000)), "a counter that stands still");
+    let told = bound.at_counter(u64::MAX).map(|told| (told.0, told.1));
+    assert_eq!(told, Ok((time(AS_OF - 1, 999_989_999), time(AS_OF, 10_001))), "a counter that all but stands still: rounded outwards");
+}
+
+#[test]
+fn the_ends_of_an_interval_are_at_most_a_nanosecond_from_those_of_clockbound_3() {
+    // 3 GHz, 400 s, 1,000 ppb; 3.0 answers 399.991047575 and 400.008952425 (its sums in f64, cut once each).
+    let bound = ClockErrorBoundBuilder::new()
+        .period(Fraction::from_f64(1.0 / 3e9).unwrap())
+        .bound_nsec(8_512_425)
+        .max_drift_ppb(1_000)
+        .void_after(time(1_000, 0))
+        .clock_status(Synchronized);
+    let (earliest, latest, _) =
+        bound.period_err(Fraction::new(15_474_250_491_067_252_736, 23)).build(Layout::V3).at_counter(1_200_000_000_000).unwrap();
+    let off = [earliest.as_nanos() - 399_991_047_575, latest.as_nanos() - 400_008_952_425];
+    assert!(off.iter().all(|off| off.abs() <= 1), "{off:?}");
+}
+
+#[test]
+fn the_age_of_a_counter_that_started_anew_is_not_zero() {
+    let bound = builder(Synchronized).build(Layout::V3);
+    assert_eq!(bound.at_counter(0), Err(ShmError::CausalityBreach));
+    assert_eq!(bound.age_at_counter(0), Err(ShmError::CausalityBreach), "not `just now`, for ever");
+}
+
+#[test]
+fn a_period_of_zero_is_no_clock() {
+    for (status, is_told) in [(Unknown, true), (Synchronized, false), (FreeRunning, false), (Disrupted, true)] {
+        for (period, is_zero) in [(Fraction::new(0, 0), true), (Fraction::new(0, 31), true), (Fraction::new(1, 63), false)] {
+            let bound = builder(status).period(period).build(Layout::V3);
+            let expected = if is_told || !is_zero { Ok(()) } else { Err(ShmError::SegmentMalformed) };
+            assert_eq!(bound.check(), expected, "{status:?}, {period:?}");
+            assert_eq!(bound.at_counter(TICKS).map(|told| told.2), expected.map(|()| status), "else for ever synchronized");
+        }
+        assert_eq!(builder(status).period(Fraction::default()).build(Layout::V2).check(), Ok(()), "layout 2 has none");
+    }
 }

@@ -214,12 +214,17 @@ fn exactly_32767_updates_between_two_looks_are_seen() {
     segment.put(16, &3000_i64.to_ne_bytes());
     assert_eq!(view.snapshot().unwrap().as_of().tv_sec(), 3000);
 
-    // In layout 3 by the counter alone, too.
+    segment.put(24, &5_i64.to_ne_bytes());
+    assert_eq!(view.snapshot().unwrap().as_of().tv_nsec(), 5, "the nanoseconds count");
+
+    // In layout 3 by the counter alone, too, and by the date.
     let segment = Segment::new(&golden_3());
     let mut view = segment.view(104).unwrap();
     view.snapshot().unwrap();
     segment.put(16, &7_u64.to_ne_bytes());
     assert_eq!(view.snapshot().unwrap().as_of_tsc(), Some(7));
+    segment.put(32, &9_i64.to_ne_bytes());
+    assert_eq!(view.snapshot().unwrap().as_of().tv_nsec(), 9);
 }
 
 #[test]
@@ -230,9 +235,11 @@ fn an_update_is_seen_and_one_with_values_that_cannot_be_is_refused() {
     segment.put(68, &2_i32.to_ne_bytes());
     segment.generation(14);
     assert_eq!(view.snapshot().unwrap().clock_status(), ClockStatus::FreeRunning);
+    assert!(view.is_current());
     segment.put(68, &9_i32.to_ne_bytes());
     segment.generation(16);
     assert_eq!(view.snapshot(), Err(ShmError::SegmentMalformed));
+    assert!(!view.is_current(), "an error is not the newest bound");
     assert_eq!(view.cached().map(|bound| bound.clock_status()), Some(ClockStatus::FreeRunning));
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use seqslot_core::clockbound::{
-    ClockBoundPen, ClockBoundView, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, Layout, ShmError, SnapshotStatus,
+    ClockBoundPen, ClockBoundView, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, Fraction, Layout, ShmError, SnapshotStatus,
 };
 use seqslot_core::{Raw, Region};
 
@@ -49,7 +49,8 @@ impl Bank {
 const LAYOUTS: [Layout; 2] = [Layout::V2, Layout::V3];
 
 fn bound(layout: Layout, number: i64) -> ClockErrorBound {
-    ClockErrorBoundBuilder::new().bound_nsec(number).as_of_tsc(number as u64).clock_status(ClockStatus::Synchronized).build(layout)
+    let builder = ClockErrorBoundBuilder::new().bound_nsec(number).as_of_tsc(number as u64).period(Fraction::new(1, 63));
+    builder.clock_status(ClockStatus::Synchronized).build(layout)
 }
 
 #[test]
@@ -61,9 +62,15 @@ fn whatever_is_no_segment_is_wiped_and_is_none_until_the_first_write() {
             assert_eq!(bank.view().err(), Some(ShmError::SegmentNotInitialized), "{layout:?} over {byte:#x}");
             let header = [0x414D_5A4E_u32, 0x4342_0200, layout.segment_len() as u32].map(u32::to_ne_bytes).concat();
             assert_eq!(bank.bytes(0..12), header);
-            assert_eq!((bank.bytes(12..14), bank.generation()), (layout.version().to_ne_bytes().to_vec(), 0));
-            assert_eq!(bank.bytes(16..layout.segment_len()), vec![0; layout.payload_len()]);
-            assert_eq!(bank.bytes(layout.segment_len()..128), vec![byte; 128 - layout.segment_len()], "what lies behind is not touched");
+            // Never written: as ClockBound leaves it. Else its generation goes on.
+            let (version, generation) = match byte {
+                0 => (layout.version(), 0),
+                0x5A => (0, 0x5A5B),
+                _ => (0, 0xFFFF),
+            };
+            assert_eq!((bank.bytes(12..14), bank.generation()), (version.to_ne_bytes().to_vec(), generation));
+            assert_eq!(bank.bytes(16..104), vec![0; 88], "also where the longest layout would have its status");
+            assert_eq!(bank.bytes(104..128), vec![byte; 24], "what lies behind is not touched");
             pen.write(&bound(layout, 7)).unwrap();
             assert_eq!(bank.view().unwrap().snapshot(), Ok(&bound(layout, 7)));
             let from_old = bank.generation();
@@ -155,9 +162,36 @@ fn what_readers_would_refuse_is_not_written() {
     assert_eq!(pen.write(&v2.bound_nsec(-1).build(Layout::V2)), Err(ShmError::SegmentMalformed));
     assert_eq!(pen.write(&v2.max_drift_ppb(1_000_000_000).build(Layout::V2)), Err(ShmError::SegmentMalformed));
     assert_eq!(bank.bytes(0..128), before);
+    let mut pen = Bank::of(0).pen(Layout::V3);
+    assert_eq!(pen.write(&bound(Layout::V3, 1)), Ok(()));
+    let still = ClockErrorBoundBuilder::new().clock_status(ClockStatus::FreeRunning).build(Layout::V3);
+    assert_eq!(pen.write(&still), Err(ShmError::SegmentMalformed), "a period of zero");
     for (layout, len) in [(Layout::V2, 79), (Layout::V3, 103), (Layout::V2, 0)] {
         // SAFETY: 1. it lives for ever. 2. it is aligned to 64. 3. one thread.
         let short = unsafe { ClockBoundPen::start(bank.memory(len), layout) };
         assert_eq!(short.err(), Some(ShmError::SegmentMalformed));
     }
+}
+
+#[test]
+fn a_reader_of_layout_3_that_does_not_notice_layout_2_in_its_place_finds_no_status_of_before() {
+    // ClockBound 3.0's attached reader takes version 2 for its own layout (it asks `3 < 0 || 3 < 2`) and reads on at the old offsets.
+    let bank = Bank::of(0);
+    bank.pen(Layout::V3).write(&bound(Layout::V3, 1)).unwrap();
+    let mut pen = bank.pen(Layout::V2);
+    pen.write(&bound(Layout::V2, 2)).unwrap();
+    assert_eq!(bank.bytes(80..104), vec![0; 24], "the rest of layout 3, with its status: Synchronized");
+}
+
+#[test]
+fn a_writer_that_died_after_a_wipe_leaves_the_generation_to_the_next() {
+    let bank = Bank::of(0);
+    let mut pen = bank.pen(Layout::V2);
+    for number in 1..=5 {
+        pen.write(&bound(Layout::V2, number)).unwrap();
+    }
+    // Wipes it, and dies before its first write.
+    bank.pen(Layout::V3);
+    bank.pen(Layout::V2).write(&bound(Layout::V2, 9)).unwrap();
+    assert!(bank.generation() > 10, "{}: readers that slept meet a generation again", bank.generation());
 }

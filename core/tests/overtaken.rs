@@ -103,7 +103,8 @@ fn a_snapshot_overtaken_at_every_try_is_contended_and_one_less_is_fresh() {
 #[test]
 fn a_clock_written_during_every_try_is_contended_and_one_less_is_read() {
     const HEADER: [u32; 4] = [0x414D_5A4E, 0x4342_0200, 80, 10 << 16 | 2];
-    for times in [CLOCKBOUND_TRIES_MAX, CLOCKBOUND_TRIES_MAX - 1] {
+    // Ten updates in the midst of a look are no reason to give up.
+    for times in [CLOCKBOUND_TRIES_MAX, CLOCKBOUND_TRIES_MAX - 1, 10] {
         let region = region::<1024>();
         // The word of version and generation, in which they are two halves, the version first.
         let word = |generation: u16| u32::from_ne_bytes([2_u16.to_ne_bytes(), generation.to_ne_bytes()].concat().try_into().unwrap());

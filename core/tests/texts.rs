@@ -124,6 +124,8 @@ fn errors_about_the_clock_have_an_errno_and_a_cause() {
         (ShmError::NoCounter, 95, Cause::Os, "no counter"),
         (ShmError::WriterExists, 16, Cause::Contention, "a writer already"),
         (ShmError::Contended { tries: 31 }, 11, Cause::Contention, "31 tries"),
+        (ShmError::NotASegment, 71, Cause::Corruption, "not a ClockBound segment, and was left as it is; remove it, or"),
+        (ShmError::SegmentLost, 116, Cause::Contention, "make the writer anew"),
     ] {
         assert_eq!((error.errno(), error.cause()), (errno, cause), "{error}");
         assert!(error.to_string().contains(part), "{error}");
@@ -131,14 +133,14 @@ fn errors_about_the_clock_have_an_errno_and_a_cause() {
 }
 
 #[test]
-fn errors_about_the_vmclock_page_name_it_and_have_a_cause() {
-    for (error, cause, part) in [
-        (VmClockError::SyscallError(2, c"open"), Cause::Os, "open failed with error 2"),
-        (VmClockError::Malformed, Cause::Corruption, "is the path right?"),
-        (VmClockError::VersionNotSupported { found: 9 }, Cause::Corruption, "version 9"),
-        (VmClockError::Busy { tries: 31 }, Cause::Contention, "31 tries"),
+fn errors_about_the_vmclock_page_name_it_and_have_an_errno_and_a_cause() {
+    for (error, errno, cause, part) in [
+        (VmClockError::SyscallError(2, c"open"), 2, Cause::Os, "open failed with error 2"),
+        (VmClockError::Malformed, 71, Cause::Corruption, "is the path right?"),
+        (VmClockError::VersionNotSupported { found: 9 }, 71, Cause::Corruption, "version 9"),
+        (VmClockError::Busy { tries: 31 }, 11, Cause::Contention, "31 tries"),
     ] {
-        assert_eq!(error.cause(), cause, "{error}");
+        assert_eq!((error.errno(), error.cause()), (errno, cause), "{error}");
         assert!(error.to_string().contains("VMClock") && error.to_string().contains(part), "{error}");
     }
 }
@@ -155,6 +157,7 @@ fn errors_about_the_clock_become_errors_of_the_standard_library() {
         (ShmError::Contended { tries: 3 }, ErrorKind::ResourceBusy),
         (ShmError::OtherLayout { found: Layout::V3 }, ErrorKind::InvalidInput),
         (ShmError::NoCounter, ErrorKind::Unsupported),
+        (ShmError::NotASegment, ErrorKind::InvalidData),
     ] {
         let (text, error) = (error.to_string(), Error::from(error));
         assert_eq!((error.kind(), error.to_string()), (kind, text));

@@ -89,13 +89,15 @@ pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_loca
 /// ```
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<Linux>;
 
-/// The writer of a ClockBound segment on Linux; its lock is an open-file-description lock on the whole file.
+/// The writer of a ClockBound segment on Linux; its lock is an open-file-description lock on the file `.NAME.lock` beside it.
 ///
 /// ```
 /// use seqslot_core::clockbound::{ClockStatus, ShmError, TimeSpec};
 /// use seqslot_os_linux::{ClockErrorBound, ShmReader, ShmWrite, ShmWriter};
 ///
-/// let path = std::env::temp_dir().join(format!("seqslot-shm0-{}", std::process::id()));
+/// # let folder = std::env::temp_dir().join(format!("seqslot-shm0-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let path = folder.join("shm0");
 /// let time = |seconds| TimeSpec::new(seconds, 0).expect("nanoseconds below a second");
 /// let mut writer = ShmWriter::new(&path)?;
 /// writer.write(&ClockErrorBound::new(time(100), time(1100), 10_000, 0, 1_000, ClockStatus::Synchronized, false))?;
@@ -109,7 +111,7 @@ pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<Linux>;
 /// drop(writer); // readers read on; the next writer continues
 /// ShmWriter::new(&path)?;
 /// assert_eq!(reader.snapshot()?.bound_nsec(), 10_000);
-/// # std::fs::remove_file(&path)?;
+/// # std::fs::remove_dir_all(&folder)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type ShmWriter = seqslot_os_posix::clockbound::ShmWriter<OfdLocks>;

@@ -75,10 +75,12 @@ fn a_new_segment_is_none_until_the_first_write_and_is_continued_by_the_next_writ
 }
 
 #[test]
-fn what_is_not_a_segment_is_wiped_in_place_and_never_shorter() {
-    for (layout, len) in LAYOUTS.into_iter().flat_map(|layout| [0_usize, 9, 79, 104, 5_000].map(|len| (layout, len))) {
+fn what_is_not_a_usable_segment_is_wiped_in_place_and_never_shorter() {
+    for (layout, len) in LAYOUTS.into_iter().flat_map(|layout| [0_usize, 5, 9, 79, 104, 5_000].map(|len| (layout, len))) {
         let (_dir, path) = place();
-        fs::write(&path, vec![0x5A; len]).unwrap();
+        let mut bytes = [0x414D_5A4E_u32, 0x4342_0200].map(u32::to_ne_bytes).concat();
+        bytes.resize(bytes.len().max(len), 0x5A);
+        fs::write(&path, &bytes[..len]).unwrap();
         let inode = fs::metadata(&path).unwrap().ino();
         let mut writer = ShmWriter::with_layout(&path, layout).unwrap();
         let status = fs::metadata(&path).unwrap();
@@ -87,6 +89,143 @@ fn what_is_not_a_segment_is_wiped_in_place_and_never_shorter() {
         writer.write(&bound(layout, 5)).unwrap();
         assert_eq!(reader(&path).unwrap().snapshot().map(told), Ok(5));
     }
+}
+
+#[test]
+fn a_file_that_is_something_else_is_left_as_it_is() {
+    for bytes in [&b"a letter to somebody"[..], b"x", &[0x5A; 5_000], &[0, 0, 0, 0, 0, 2, 0x42, 0x43]] {
+        let (dir, path) = place();
+        fs::write(&path, bytes).unwrap();
+        for layout in LAYOUTS {
+            let error = ShmWriter::with_layout(&path, layout).unwrap_err();
+            assert_eq!((error.errno(), &error), (libc::EPROTO, &ShmError::NotASegment));
+            assert!(
+                error.to_string().contains("not a ClockBound segment") && error.to_string().contains("remove it, or choose another path")
+            );
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no lock file beside it");
+        fs::remove_file(&path).unwrap();
+        assert!(ShmWriter::new(&path).is_ok());
+    }
+}
+
+#[test]
+fn a_usable_segment_that_is_longer_is_kept() {
+    for layout in LAYOUTS {
+        let (_dir, path) = place();
+        ShmWriter::with_layout(&path, layout).unwrap().write(&bound(layout, 1)).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(4_096).unwrap();
+        file.write_all_at(&4_096_u32.to_ne_bytes(), 8).unwrap();
+        let mut reader = reader(&path).unwrap();
+        assert_eq!(reader.snapshot().map(told), Ok(1));
+        let mut writer = ShmWriter::with_layout(&path, layout).unwrap();
+        assert_eq!(reader.snapshot_status().map(|snapshot| snapshot.status()), Ok(SnapshotStatus::Unchanged), "{layout:?}");
+        writer.write(&bound(layout, 2)).unwrap();
+        assert_eq!((reader.snapshot().map(told), generation(&path)), (Ok(2), 4));
+    }
+}
+
+#[test]
+fn everybody_may_read_the_segment_and_its_owner_alone_may_lock() {
+    let (dir, path) = place();
+    let test = "everybody_may_read_the_segment_and_its_owner_alone_may_lock";
+    if role().is_some() {
+        // SAFETY: a number; this process has one thread that makes files.
+        unsafe { libc::umask(0) };
+        drop(ShmWriter::new(&given_path()).unwrap());
+        tell("made");
+        return;
+    }
+    let mut maker = Player::start(test, "makes", &path);
+    maker.expects("made");
+    maker.ends();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!(mode(&path), 0o644);
+    let locks: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|other| *other != path).collect();
+    let [lock] = &locks[..] else { panic!("{locks:?}") };
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert_eq!((lock.file_name().unwrap().to_str().unwrap(), mode(lock)), (&*format!(".{name}.lock"), 0o600));
+}
+
+#[test]
+fn who_may_only_read_the_segment_cannot_keep_its_writer_away() {
+    let (_dir, path) = place();
+    drop(ShmWriter::new(&path).unwrap());
+    let anyone = File::open(&path).unwrap(); // read-only, as any user may with mode 0644
+    // SAFETY: a plain C struct for which zero is valid.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_RDLCK as _;
+    // SAFETY: an open descriptor and a request of its type.
+    assert_eq!(unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&anyone), libc::F_OFD_SETLK, &raw const lock) }, 0);
+    assert!(ShmWriter::new(&path).is_ok(), "{:?}", ShmWriter::new(&path).err());
+}
+
+#[test]
+fn a_segment_has_one_lock_by_whatever_links_it_is_reached() {
+    let (dir, path) = place();
+    let _writer = ShmWriter::new(&path).unwrap();
+    let (link, folder) = (dir.path().join("link"), dir.path().join("folder"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    std::os::unix::fs::symlink(dir.path(), &folder).unwrap();
+    for other in [&link, &folder.join(path.file_name().unwrap())] {
+        assert_eq!(ShmWriter::new(other).err(), Some(ShmError::WriterExists), "{}", other.display());
+    }
+    let nowhere = dir.path().join("nowhere");
+    std::os::unix::fs::symlink(dir.path().join("none"), &nowhere).unwrap();
+    assert_eq!(ShmWriter::new(&nowhere).err(), Some(ShmError::SyscallError(libc::EEXIST, c"open")));
+    // A lock file that is a link leads nobody to make a file elsewhere.
+    std::os::unix::fs::symlink(dir.path().join("trap"), dir.path().join(".other.lock")).unwrap();
+    assert_eq!(ShmWriter::new(&dir.path().join("other")).err(), Some(ShmError::SyscallError(libc::ELOOP, c"open of the lock file")));
+    assert!(!dir.path().join("trap").exists() && !dir.path().join("other").exists());
+}
+
+#[test]
+fn a_writer_whose_file_was_replaced_or_removed_says_so() {
+    let replaced = |replace: &dyn Fn(&Path, &Path)| {
+        let (dir, path) = place();
+        let mut writer = ShmWriter::new(&path).unwrap();
+        writer.write(&bound(Layout::V2, 1)).unwrap();
+        let other = dir.path().join("new");
+        ShmWriter::new(&other).unwrap().write(&bound(Layout::V2, 2)).unwrap();
+        replace(&other, &path);
+        assert_eq!(ShmWriter::new(&path).err(), Some(ShmError::WriterExists), "there is one writer of a path");
+        let answer = writer.write(&bound(Layout::V2, 3));
+        assert_eq!(answer, Err(ShmError::SegmentLost), "written where nobody reads");
+        drop(writer);
+        ShmWriter::new(&path).unwrap().write(&bound(Layout::V2, 4)).unwrap();
+        assert_eq!(reader(&path).unwrap().snapshot().map(told), Ok(4));
+    };
+    replaced(&|other, path| fs::rename(other, path).unwrap());
+    replaced(&|_, path| fs::remove_file(path).unwrap());
+    replaced(&|other, path| {
+        // Its file is not gone: it has another name.
+        fs::rename(path, path.with_file_name("old")).unwrap();
+        fs::rename(other, path).unwrap();
+    });
+}
+
+#[test]
+fn a_writer_of_a_path_that_is_relative_goes_on_in_another_directory() {
+    let (dir, path) = place();
+    let test = "a_writer_of_a_path_that_is_relative_goes_on_in_another_directory";
+    if role().is_some() {
+        let path = given_path();
+        std::env::set_current_dir(path.parent().unwrap()).unwrap();
+        let mut writer = ShmWriter::new(Path::new(path.file_name().unwrap())).unwrap();
+        // A file of that name is there, too.
+        std::env::set_current_dir(path.parent().unwrap().join("elsewhere")).unwrap();
+        writer.write(&bound(Layout::V2, 1)).unwrap();
+        tell("written");
+        return;
+    }
+    fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    fs::write(dir.path().join("elsewhere").join(path.file_name().unwrap()), b"").unwrap();
+    let mut writer = Player::start(test, "writes", &path);
+    writer.expects("written");
+    writer.ends();
+    assert_eq!(reader(&path).unwrap().snapshot().map(told), Ok(1));
 }
 
 #[test]
@@ -175,7 +314,7 @@ fn a_file_cut_under_the_writer_is_an_error_and_the_next_writer_mends_it() {
     let mut writer = ShmWriter::new(&path).unwrap();
     writer.write(&bound(Layout::V2, 1)).unwrap();
     File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-    assert_eq!(writer.write(&bound(Layout::V2, 2)), Err(ShmError::SegmentMalformed));
+    assert_eq!(writer.write(&bound(Layout::V2, 2)), Err(ShmError::SegmentLost));
     drop(writer);
     ShmWriter::new(&path).unwrap().write(&bound(Layout::V2, 3)).unwrap();
     assert_eq!(reader(&path).unwrap().snapshot().map(told), Ok(3));
@@ -208,6 +347,8 @@ fn a_full_disk_is_an_error_and_not_a_fault_later() {
         assert_eq!(ShmWriter::with_layout(path, Layout::V3).unwrap_err(), ShmError::SyscallError(libc::ENOSPC, c"fallocate"));
         let new = ShmWriter::new(Path::new("/dev/shm/shm0")).unwrap_err();
         assert_eq!(std::io::Error::from(new).kind(), std::io::ErrorKind::StorageFull);
+        assert!(!Path::new("/dev/shm/shm0").exists(), "what was made is gone again");
+        assert!(path.exists(), "what was there is not");
         drop(fill);
         fs::remove_file("/dev/shm/fill").unwrap();
         let mut writer = ShmWriter::with_layout(path, Layout::V3).unwrap();

@@ -40,5 +40,5 @@ pub use seqslot_os_posix::{Claim, PosixSlotError, RemoveError, ShmFault, is_loca
 /// The seeds' slot allocator on macOS.
 pub type PosixSlotAllocator = seqslot_os_posix::SlotAllocator<MacOs>;
 
-/// The writer of a ClockBound segment.
+/// The writer of a ClockBound segment; its lock is a `flock` on the file `.NAME.lock` beside it.
 pub type ShmWriter = seqslot_os_posix::clockbound::ShmWriter<FileLocks>;

@@ -59,7 +59,8 @@ pub struct Reading {
     pub status: &'static str,
     /// What the daemon wrote.
     pub stored_status: &'static str,
-    pub age_ns: u64,
+    /// `None` if clock or counter began anew since.
+    pub age_ns: Option<u64>,
     pub segment: &'static str,
     pub max_drift_ppb: u32,
     pub disruption_support: bool,
@@ -99,7 +100,8 @@ impl Clock {
         }
     }
 
-    /// Reads the segment, then the clock, then the page.
+    /// Reads the segment, then the clock, then the page. Of a machine that was moved, so that clock or counter began anew, the interval is that
+    /// of the update, and nobody knows its age.
     ///
     /// # Errors
     /// There is no finished update, or none any more; the clock or the page cannot be read.
@@ -108,13 +110,20 @@ impl Clock {
         let snapshot = self.reader.snapshot_status().map_err(refused)?;
         let bound = snapshot.bound();
         let layout = if bound.layout() == ClockBoundLayout::V3 { 3 } else { 2 };
-        let (earliest, latest, mut status) = bound.now_with(rules(layout)).map_err(refused)?;
-        let age = bound.age().map_err(refused)?;
+        let (now, age) = (bound.now_with(rules(layout)), bound.age());
         let is_watched = bound.clock_disruption_support_enabled();
         let vmclock = self.page.read(is_watched)?;
-        if is_watched && vmclock.as_ref().is_some_and(|page| page.disruption_marker != bound.disruption_marker()) {
-            status = ClockStatus::Disrupted;
+        let is_disrupted = is_watched && vmclock.as_ref().is_some_and(|page| page.disruption_marker != bound.disruption_marker());
+        let (earliest, latest, status) = match now {
+            Err(ShmError::CausalityBreach) if is_disrupted => bound.at_update(),
+            now => now,
         }
+        .map_err(refused)?;
+        let age = match age {
+            Err(ShmError::CausalityBreach) if is_disrupted => None,
+            age => Some(age.map_err(refused)?),
+        };
+        let status = if is_disrupted { ClockStatus::Disrupted } else { status };
         Ok(Reading {
             path: self.path.display().to_string(),
             layout,
@@ -123,7 +132,7 @@ impl Clock {
             width_ns: u64::try_from(latest.as_nanos() - earliest.as_nanos()).unwrap_or(u64::MAX),
             status: name_of(status),
             stored_status: name_of(bound.clock_status()),
-            age_ns: u64::try_from(age.as_nanos()).unwrap_or(u64::MAX),
+            age_ns: age.map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)),
             segment: freshness(snapshot.status()),
             max_drift_ppb: bound.max_drift_ppb(),
             disruption_support: is_watched,

@@ -14,7 +14,7 @@ pub fn lines(reading: &Reading) -> String {
     } else {
         row("status", &format!("{} (the daemon wrote {})", reading.status, reading.stored_status));
     }
-    row("age", &span(reading.age_ns));
+    row("age", &age(reading));
     row("segment", &format!("{}, layout {}, drift {} ppb", reading.segment, reading.layout, reading.max_drift_ppb));
     match &reading.vmclock {
         Some(page) => {
@@ -29,8 +29,13 @@ pub fn lines(reading: &Reading) -> String {
 
 /// A reading on one line.
 pub fn line(reading: &Reading) -> String {
-    let (earliest, width, age) = (date(reading.earliest), span(reading.width_ns), span(reading.age_ns));
+    let (earliest, width, age) = (date(reading.earliest), span(reading.width_ns), age(reading));
     format!("{earliest}  width {width}  {}  age {age}  {}  layout {}", reading.status, reading.segment, reading.layout)
+}
+
+/// How long ago the update was.
+fn age(reading: &Reading) -> String {
+    reading.age_ns.map_or_else(|| "unknown: the clock began anew since".to_owned(), span)
 }
 
 /// Takes the cursor back over so many lines, and clears from there.

@@ -50,6 +50,14 @@ impl Counter {
     fn nanos_between(&self, from: u64, to: u64) -> u128 {
         self.period.of(u128::from(to.saturating_sub(from)) * NANOS as u128)
     }
+
+    /// Nanoseconds from the update to a reading, rounded down; an error if the reading is too far before it.
+    fn nanos_since(&self, tsc: u64) -> Result<u128, ShmError> {
+        if self.nanos_between(tsc, self.as_of) >= BEFORE_UPDATE_NSEC as u128 {
+            return Err(ShmError::CausalityBreach);
+        }
+        Ok(self.nanos_between(self.as_of, tsc))
+    }
 }
 
 impl ClockErrorBound {
@@ -134,12 +142,18 @@ impl ClockErrorBound {
         self.disruption_support
     }
 
-    /// Whether its values are of those that a daemon writes: a bound that is not negative, a drift below a second in a second.
+    /// Whether its values are of those that a daemon writes: a bound that is not negative, a drift below a second in a second, and in layout 3
+    /// a counter that moves the time (a period that is not zero), unless the status says already that the time must not be relied on.
     ///
     /// # Errors
     /// [`ShmError::SegmentMalformed`].
     pub const fn check(&self) -> Result<(), ShmError> {
-        if self.bound_nsec < 0 || self.max_drift_ppb >= DRIFT_END_PPB { Err(ShmError::SegmentMalformed) } else { Ok(()) }
+        let is_relied_on = matches!(self.clock_status, ClockStatus::Synchronized | ClockStatus::FreeRunning);
+        let stands_still = matches!(self.counter, Some(counter) if counter.period.numerator() == 0);
+        if self.bound_nsec < 0 || self.max_drift_ppb >= DRIFT_END_PPB || is_relied_on && stands_still {
+            return Err(ShmError::SegmentMalformed);
+        }
+        Ok(())
     }
 
     /// The interval that holds the true time, and the clock's status, by the rules of ClockBound 2.x: [`at_with`](Self::at_with) with
@@ -165,12 +179,9 @@ impl ClockErrorBound {
             return Err(ShmError::OtherLayout { found: Layout::V3 });
         }
         self.check()?;
-        let since = monotonic.as_nanos() - self.as_of.as_nanos();
-        if since <= -BEFORE_UPDATE_NSEC {
-            return Err(ShmError::CausalityBreach);
-        }
-        let bound = i128::from(self.bound_nsec) + since.max(0) * i128::from(self.max_drift_ppb) / NANOS;
-        self.answer(realtime.as_nanos(), bound, monotonic, rules)
+        let bound = i128::from(self.bound_nsec) + self.nanos_to(monotonic)? * i128::from(self.max_drift_ppb) / NANOS;
+        let now = realtime.as_nanos();
+        self.answer(now - bound, now + bound, monotonic, rules)
     }
 
     /// The interval that holds the true time, and the clock's status, by the rules of ClockBound 3.0: [`at_counter_with`](Self::at_counter_with)
@@ -185,7 +196,8 @@ impl ClockErrorBound {
     /// The interval that holds the true time, and the clock's status, of a bound of layout 3, for a reading of the processor's counter.
     ///
     /// The time is `as_of` and the counter's ticks since, at its period; the bound grows with the drift, and with what may be wrong with the
-    /// period. All in whole numbers; fractions of a nanosecond are dropped.
+    /// period. All in whole numbers of 10^-9 ns, each rounded so that the interval gets wider; then `earliest` is rounded down to a nanosecond,
+    /// and `latest` up. (ClockBound 3.0 adds in floating point, and cuts the time and the bound: its interval may be 3 ns narrower.)
     ///
     /// # Errors
     /// [`ShmError::CausalityBreach`] if the counter is 1,000 ns or more before the update: it started anew, so that its ticks tell nothing.
@@ -194,41 +206,53 @@ impl ClockErrorBound {
     pub fn at_counter_with(&self, tsc: u64, rules: Rules) -> Result<(TimeSpec, TimeSpec, ClockStatus), ShmError> {
         let Some(counter) = &self.counter else { return Err(ShmError::OtherLayout { found: Layout::V2 }) };
         self.check()?;
-        if counter.nanos_between(tsc, counter.as_of) >= BEFORE_UPDATE_NSEC as u128 {
-            return Err(ShmError::CausalityBreach);
-        }
-        let since = counter.nanos_between(counter.as_of, tsc);
-        // In 10^-9 ns. Each is below 2^124: `since` is below 2^94, the drift below 2^30, and so are 10^9.
-        let growth = since * u128::from(self.max_drift_ppb) + counter.period_error.of(since * NANOS as u128);
-        let bound = i128::from(self.bound_nsec) + (growth / NANOS as u128) as i128;
-        let now = self.as_of.as_nanos() + since as i128;
-        self.answer(now, bound, TimeSpec::from_nanos(now).ok_or(ShmError::SegmentMalformed)?, rules)
+        let since = counter.nanos_since(tsc)?;
+        // In 10^-9 ns, each below 2^124: 2^64 ticks, and 10^18 is below 2^60; the drift is below 10^9.
+        let ticks = u128::from(tsc.saturating_sub(counter.as_of)) * (NANOS * NANOS) as u128;
+        let (least, most) = (counter.period.of(ticks), counter.period.of_rounded_up(ticks));
+        let (nanos, parts, drift) = (most / NANOS as u128, most % NANOS as u128, u128::from(self.max_drift_ppb));
+        let growth = nanos * drift + (parts * drift).div_ceil(NANOS as u128) + counter.period_error.of_rounded_up(most);
+        // The bound and the date are below 2^124, too, so that the sums are below 2^127.
+        let (bound, as_of) = (i128::from(self.bound_nsec) * NANOS + growth as i128, self.as_of.as_nanos() * NANOS);
+        let earliest = (as_of + least as i128 - bound).div_euclid(NANOS);
+        let latest = (as_of + most as i128 + bound + NANOS - 1).div_euclid(NANOS);
+        let now = TimeSpec::from_nanos(self.as_of.as_nanos() + since as i128).ok_or(ShmError::SegmentMalformed)?;
+        self.answer(earliest, latest, now, rules)
     }
 
-    /// How long ago the update was, at this reading of CLOCK_MONOTONIC_COARSE; zero if the reading is earlier. Layout 2 only.
+    /// How long ago the update was, at this reading of CLOCK_MONOTONIC_COARSE; zero if the reading is earlier by less than 1,000 ns. Layout 2
+    /// only.
     ///
     /// # Errors
-    /// [`ShmError::OtherLayout`].
+    /// [`ShmError::CausalityBreach`] if it is earlier by more: the machine was started anew, so that nobody knows; [`ShmError::OtherLayout`].
     pub fn age_at(&self, monotonic: TimeSpec) -> Result<core::time::Duration, ShmError> {
         if self.counter.is_some() {
             return Err(ShmError::OtherLayout { found: Layout::V3 });
         }
-        Ok(duration((monotonic.as_nanos() - self.as_of.as_nanos()).max(0) as u128))
+        Ok(duration(self.nanos_to(monotonic)? as u128))
     }
 
-    /// How long ago the update was, at this reading of the counter; zero if the reading is earlier. Layout 3 only.
+    /// How long ago the update was, at this reading of the counter; zero if the reading is earlier by less than 1,000 ns. Layout 3 only.
     ///
     /// # Errors
-    /// [`ShmError::OtherLayout`].
+    /// [`ShmError::CausalityBreach`] if it is earlier by more: the counter started anew, so that nobody knows; [`ShmError::OtherLayout`].
     pub fn age_at_counter(&self, tsc: u64) -> Result<core::time::Duration, ShmError> {
         let Some(counter) = &self.counter else { return Err(ShmError::OtherLayout { found: Layout::V2 }) };
-        Ok(duration(counter.nanos_between(counter.as_of, tsc)))
+        Ok(duration(counter.nanos_since(tsc)?))
     }
 
-    /// `now`, in nanoseconds, less and plus `bound`; and the status at the time `at` of the clock that `as_of` is of.
-    fn answer(&self, now: i128, bound: i128, at: TimeSpec, rules: Rules) -> Result<(TimeSpec, TimeSpec, ClockStatus), ShmError> {
+    /// Nanoseconds from the update to a reading of its clock, not negative; an error if the reading is too far before it.
+    fn nanos_to(&self, monotonic: TimeSpec) -> Result<i128, ShmError> {
+        match monotonic.as_nanos() - self.as_of.as_nanos() {
+            since if since <= -BEFORE_UPDATE_NSEC => Err(ShmError::CausalityBreach),
+            since => Ok(since.max(0)),
+        }
+    }
+
+    /// The interval between these nanoseconds, and the status at the time `at` of the clock that `as_of` is of.
+    fn answer(&self, earliest: i128, latest: i128, at: TimeSpec, rules: Rules) -> Result<(TimeSpec, TimeSpec, ClockStatus), ShmError> {
         let time = |nanos| TimeSpec::from_nanos(nanos).ok_or(ShmError::SegmentMalformed);
-        Ok((time(now - bound)?, time(now + bound)?, rules.status(self.clock_status, self.as_of, self.void_after, at)))
+        Ok((time(earliest)?, time(latest)?, rules.status(self.clock_status, self.as_of, self.void_after, at)))
     }
 }
 

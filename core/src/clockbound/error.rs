@@ -14,6 +14,8 @@ const EAGAIN: i32 = 11;
 const EBUSY: i32 = 16;
 /// EINVAL as Linux numbers it: a value of another layout.
 const EINVAL: i32 = 22;
+/// ESTALE as Linux numbers it: the file is another one by now.
+const ESTALE: i32 = 116;
 /// ENOTSUP as Linux numbers it: the processor has no counter that is known here.
 const ENOTSUP: i32 = 95;
 
@@ -46,11 +48,16 @@ pub enum ShmError {
     NoCounter,
     /// Another writer, here or in another process, has the segment.
     WriterExists,
+    /// The file that is to be written to is something else than a ClockBound segment, and was left as it is.
+    NotASegment,
+    /// The file that a writer has was cut short, removed, or replaced at its path.
+    SegmentLost,
 }
 
 impl ShmError {
     /// The error number: the system call's own; 71 (EPROTO) for content that is not usable, 11 (EAGAIN) for a segment written all the time,
-    /// 16 (EBUSY) for one that has a writer, 22 (EINVAL) for the other layout, 95 (ENOTSUP) where there is no counter: as Linux numbers them.
+    /// 16 (EBUSY) for one that has a writer, 22 (EINVAL) for the other layout, 95 (ENOTSUP) where there is no counter, 116 (ESTALE) for a
+    /// writer whose file is lost: as Linux numbers them.
     ///
     /// ```
     /// use seqslot_core::clockbound::ShmError;
@@ -65,6 +72,7 @@ impl ShmError {
             Self::OtherLayout { .. } => EINVAL,
             Self::NoCounter => ENOTSUP,
             Self::WriterExists => EBUSY,
+            Self::SegmentLost => ESTALE,
             _ => EPROTO,
         }
     }
@@ -74,8 +82,8 @@ impl ShmError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::SyscallError(..) | Self::NoCounter => Cause::Os,
-            Self::SegmentNotInitialized | Self::Contended { .. } | Self::WriterExists => Cause::Contention,
-            Self::SegmentMalformed | Self::SegmentVersionNotSupported => Cause::Corruption,
+            Self::SegmentNotInitialized | Self::Contended { .. } | Self::WriterExists | Self::SegmentLost => Cause::Contention,
+            Self::SegmentMalformed | Self::SegmentVersionNotSupported | Self::NotASegment => Cause::Corruption,
             Self::CausalityBreach | Self::OtherLayout { .. } => Cause::Misuse,
         }
     }
@@ -106,6 +114,12 @@ impl fmt::Display for ShmError {
             }
             Self::NoCounter => f.write_str("no counter of this processor is known, which a bound of layout 3 needs; read shm0, layout 2"),
             Self::WriterExists => f.write_str("the ClockBound segment has a writer already; stop it, or choose another path"),
+            Self::NotASegment => {
+                f.write_str("the file is not a ClockBound segment, and was left as it is; remove it, or choose another path")
+            }
+            Self::SegmentLost => {
+                f.write_str("the file of this ClockBound writer was cut short, removed, or replaced at its path; make the writer anew")
+            }
         }
     }
 }

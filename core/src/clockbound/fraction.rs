@@ -60,11 +60,23 @@ impl Fraction {
     /// The fraction of `amount`, rounded down. Exact, for any amount and any shift.
     #[must_use]
     pub fn of(self, amount: u128) -> u128 {
+        self.wide(amount).0.checked_shr(u32::from(self.shift)).unwrap_or(0)
+    }
+
+    /// The fraction of `amount`, rounded up.
+    pub(super) fn of_rounded_up(self, amount: u128) -> u128 {
+        let ((wide, is_cut), down) = (self.wide(amount), self.of(amount));
+        let is_exact = !is_cut && down.checked_shl(u32::from(self.shift)).unwrap_or(0) == wide;
+        // A fraction of something is less than it: no overflow.
+        if is_exact { down } else { down + 1 }
+    }
+
+    /// `amount * numerator / 2^64`, rounded down, and whether there was anything to round.
+    fn wide(self, amount: u128) -> (u128, bool) {
         let numerator = u128::from(self.numerator);
-        let (high, low) = (amount >> 64, amount & u128::from(u64::MAX));
+        let (high, low) = (amount >> 64, (amount & u128::from(u64::MAX)) * numerator);
         // At most (2^64 - 1)^2 + 2^64 - 1, which is below 2^128.
-        let whole = high * numerator + ((low * numerator) >> 64);
-        whole.checked_shr(u32::from(self.shift)).unwrap_or(0)
+        (high * numerator + (low >> 64), low & u128::from(u64::MAX) != 0)
     }
 }
 
@@ -99,5 +111,29 @@ mod tests {
         }
         // A third, to 64 bits, of 2^100 + 5.
         assert_eq!(Fraction::new(u64::MAX / 3, 0).of((1 << 100) + 5), (u128::from(u64::MAX / 3) << 36) + 1);
+    }
+
+    #[test]
+    fn what_is_rounded_up_is_one_more_unless_it_is_exact() {
+        for (numerator, shift, amount, is_exact) in [
+            (1 << 63, 0, 8, true),
+            (1 << 63, 0, 7, false),
+            (1 << 63, 2, 64, true),
+            (1 << 63, 2, 63, false),
+            (1 << 63, 2, 65, false),
+            (u64::MAX, 0, u128::MAX, false),
+            (u64::MAX, 0, 1 << 64, true),
+            (u64::MAX, 255, u128::MAX, false),
+            (1, 127, 1, false),
+            (1, 128, 1 << 70, false),
+            (1, 10, 1 << 74, true),
+            (0, 0, u128::MAX, true),
+            (0, 255, u128::MAX, true),
+            (u64::MAX, 255, 0, true),
+        ] {
+            let fraction = Fraction::new(numerator, shift);
+            let more = fraction.of_rounded_up(amount) - fraction.of(amount);
+            assert_eq!(more, u128::from(!is_exact), "{numerator} / 2^(64 + {shift}) of {amount}");
+        }
     }
 }

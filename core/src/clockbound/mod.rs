@@ -23,7 +23,7 @@
 //! | edge | release side | acquire side | what it carries |
 //! |---|---|---|---|
 //! | payload | pen: the even generation | view: fence after the generation's load | the payload of that generation, and the header |
-//! | torn | pen: fence behind the odd generation, or behind version 0 of a wipe | view: fence after the copy | a word of a newer payload, or of an empty one, implies that the view's second look sees that the generation has moved |
+//! | torn | pen: fence behind the odd generation, also that of a wipe | view: fence after the copy | a word of a newer payload, or of an empty one, implies that the view's second look sees that the generation has moved |
 
 mod bound;
 mod builder;

@@ -85,6 +85,24 @@ impl SegmentHeader {
         }
     }
 
+    /// Whether a file that begins so is a segment or may become one: its first 8 bytes, or as many as there are, are zeros, the magic numbers,
+    /// or a beginning of them before zeros. A writer leaves anything else as it is.
+    ///
+    /// ```
+    /// use seqslot_core::clockbound::SegmentHeader;
+    /// assert!(SegmentHeader::is_begun(b"") && SegmentHeader::is_begun(&[0; 80]));
+    /// assert!(SegmentHeader::is_begun(&0x414D_5A4E_u32.to_ne_bytes()));
+    /// assert!(!SegmentHeader::is_begun(b"a letter"));
+    /// ```
+    #[must_use]
+    pub fn is_begun(bytes: &[u8]) -> bool {
+        let magic = magic();
+        let first = &bytes[..bytes.len().min(magic.len())];
+        let begun = first.iter().zip(&magic).take_while(|(byte, good)| byte == good).count();
+        // What a number has in common with zeros may be counted as either.
+        first[begun..].iter().all(|byte| *byte == 0)
+    }
+
     /// Whether a writer was at it.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
@@ -94,10 +112,13 @@ impl SegmentHeader {
 
 /// Whether a piece of a header is what a writer leaves that has just begun: nothing, zeros, or as much of the magic as there is.
 fn is_begun(bytes: &[u8]) -> bool {
-    let mut magic = [0; 8];
-    magic[..4].copy_from_slice(&MAGIC_0.to_ne_bytes());
-    magic[4..].copy_from_slice(&MAGIC_1.to_ne_bytes());
-    bytes.iter().all(|byte| *byte == 0) || bytes.iter().zip(&magic).all(|(byte, good)| byte == good)
+    bytes.iter().all(|byte| *byte == 0) || bytes.iter().zip(&magic()).all(|(byte, good)| byte == good)
+}
+
+/// The magic numbers as they are in memory.
+fn magic() -> [u8; 8] {
+    let ([a, b, c, d], [e, f, g, h]) = (MAGIC_0.to_ne_bytes(), MAGIC_1.to_ne_bytes());
+    [a, b, c, d, e, f, g, h]
 }
 
 impl ClockErrorBound {
@@ -283,6 +304,19 @@ mod tests {
             assert_eq!(SegmentHeader::of_bytes(&whole[..len], len as u64), Err(ShmError::SegmentNotInitialized), "{len}");
             assert_eq!(SegmentHeader::of_bytes(&[0; 12][..len], len as u64), Err(ShmError::SegmentNotInitialized), "{len}");
         }
+        for good in 0..=8 {
+            let zeros_after = [&whole[..good], &[0; 12][good..]].concat();
+            assert!((0..12).all(|len| SegmentHeader::is_begun(&zeros_after[..len])), "{good}");
+        }
+        let mut other = whole;
+        other[8..].fill(0xFF);
+        assert!(SegmentHeader::is_begun(&other), "whatever follows the magic numbers");
+        for (at, byte) in [(0, 1), (4, 7), (7, 0x44), (5, 0)] {
+            let mut other = whole;
+            other[at] = byte;
+            assert!(!SegmentHeader::is_begun(&other), "{at}");
+        }
+        assert!(!SegmentHeader::is_begun(&[0, 0, 0, 0, 0, 0, 0, 1]) && !SegmentHeader::is_begun(b"x"));
         whole[5] ^= 1;
         assert_eq!(SegmentHeader::of_bytes(&whole[..6], 6), Err(ShmError::SegmentMalformed));
         assert_eq!(SegmentHeader::of_bytes(b"foobarbaz", 9), Err(ShmError::SegmentMalformed));

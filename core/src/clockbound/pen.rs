@@ -2,14 +2,23 @@
 //!
 //! | step | what | why |
 //! |---|---|---|
-//! | 1 | version and an odd generation, one word, Relaxed; fence Release | whoever copies a word of the new payload sees the odd generation, or a later one, when it looks again |
+//! | 1 | version (0 if it was wiped) and an odd generation, one word, Relaxed; fence Release | whoever copies a word of the new payload sees the odd generation, or a later one, when it looks again |
 //! | 2 | payload, 32-bit words, Relaxed | |
 //! | 3 | version and the even generation after it, Release | whoever sees it sees the payload |
 //!
-//! A segment that is not usable is wiped in place, without a moment in which it is shorter (mapped readers would be killed): version and
-//! generation 0, fence Release, magic, size and an empty payload, then the version. Readers count it as not initialised until the first
-//! write. That write goes on from the generation before the wipe, which nobody is promised but which keeps a reader that slept through it all
-//! from meeting its old generation again.
+//! A segment that is not usable is wiped in place, without a moment in which it is shorter (mapped readers would be killed), and is not
+//! initialised until the first write:
+//!
+//! | what is found | from the wipe on | until |
+//! |---|---|---|
+//! | generation 0: never written | version of the layout, generation 0, as ClockBound's writers leave it | the first write's step 1 |
+//! | another one | version 0, and the odd generation after it (or itself); fence Release; magic, size, zeros | the first write's step 3 |
+//!
+//! The odd generation is for a reader of ClockBound's in the midst of its look: it compares generations only, and takes 0 for an even one, so
+//! that it would accept a mixture of old words and zeros. And a next writer finds it, should this one die here: a reader that slept through it
+//! all does not meet its old generation again. The version 0 is for readers that come now: they would take an odd generation for a segment
+//! in use. The zeros go as far as the longest layout, where there is room: ClockBound 3.0's attached reader takes version 2 for its own
+//! layout, and reads on at the old offsets.
 //!
 //! Generations: even is followed by odd, odd by even; 65535 by 2, because 0 means wiped. A writer that died in step 2 left an odd one: the next
 //! starts its first write from it, without adding one.
@@ -47,6 +56,8 @@ pub struct ClockBoundPen<M> {
     layout: Layout,
     /// The generation that the segment has, or, when it was wiped, had.
     generation: u16,
+    /// The version during a write: 0 until the first one after a wipe is done.
+    version_meanwhile: u16,
 }
 
 impl<M: Memory> ClockBoundPen<M> {
@@ -64,7 +75,7 @@ impl<M: Memory> ClockBoundPen<M> {
         if mapped < layout.segment_len() {
             return Err(ShmError::SegmentMalformed);
         }
-        let mut pen = Self { memory, layout, generation: 0 };
+        let mut pen = Self { memory, layout, generation: 0, version_meanwhile: layout.version() };
         // ORDERING: Relaxed; duty 3.
         let words = [0, 4, SEGMENT_SIZE_AT, VERSION_GENERATION_AT].map(|at| pen.word(at).load(Ordering::Relaxed));
         pen.generation = split(words[3]).1;
@@ -75,19 +86,28 @@ impl<M: Memory> ClockBoundPen<M> {
     }
 
     /// Makes the segment anew, in place.
-    fn wipe(&self) {
+    fn wipe(&mut self) {
+        let is_new = self.generation == 0;
+        let odd = if is_new { 0 } else { begun(self.generation) };
         // ORDERING: Relaxed; the fence follows.
-        self.word(VERSION_GENERATION_AT).store(0, Ordering::Relaxed);
+        self.word(VERSION_GENERATION_AT).store(join(0, odd), Ordering::Relaxed);
         // ORDERING: Release fence, edge "torn"; pairs with the Acquire fence after the copy in `ClockBoundView::attempt`. Keeps what follows
-        // behind version 0.
+        // behind version 0 and the odd generation.
         self.memory.fence(Ordering::Release);
         for (at, word) in [(0, MAGIC_0), (4, MAGIC_1), (SEGMENT_SIZE_AT, self.layout.segment_len() as u32)] {
             // ORDERING: Relaxed; carried by the first write's even generation, before which nobody may rely on it.
             self.word(at).store(word, Ordering::Relaxed);
         }
-        self.put_payload(&[0; PAYLOAD_LEN_MAX]);
-        // ORDERING: Relaxed; generation 0 carries nothing.
-        self.word(VERSION_GENERATION_AT).store(join(self.layout.version(), 0), Ordering::Relaxed);
+        // Whole words.
+        let len = PAYLOAD_LEN_MAX.min(self.memory.len() - HEADER_LEN) & !3;
+        // SAFETY: 1. and 2. the header is 16 bytes, and the memory has `len` more. 3. and 4. `start`, duty 1.
+        unsafe { self.memory.copy_in(HEADER_LEN, &[0; PAYLOAD_LEN_MAX][..len]) };
+        if is_new {
+            // ORDERING: Relaxed; generation 0 carries nothing.
+            self.word(VERSION_GENERATION_AT).store(join(self.layout.version(), 0), Ordering::Relaxed);
+        } else {
+            self.version_meanwhile = 0;
+        }
     }
 
     /// Writes a bound. Never waits.
@@ -102,12 +122,14 @@ impl<M: Memory> ClockBoundPen<M> {
         bound.check()?;
         let odd = begun(self.generation);
         // ORDERING: Relaxed; the fence follows.
-        self.word(VERSION_GENERATION_AT).store(join(self.layout.version(), odd), Ordering::Relaxed);
+        self.word(VERSION_GENERATION_AT).store(join(self.version_meanwhile, odd), Ordering::Relaxed);
         // ORDERING: Release fence, edge "torn"; pairs with the Acquire fence after the copy in `ClockBoundView::attempt`. Keeps the payload
         // behind the odd generation.
         self.memory.fence(Ordering::Release);
-        self.put_payload(&bound.to_payload());
-        self.generation = finished(odd);
+        let len = self.layout.payload_len();
+        // SAFETY: 1. and 2. the header is 16 bytes, and `start` has checked that the layout's payload follows. 3. and 4. `start`, duty 1.
+        unsafe { self.memory.copy_in(HEADER_LEN, &bound.to_payload()[..len]) };
+        (self.generation, self.version_meanwhile) = (finished(odd), self.layout.version());
         // ORDERING: Release, edge "payload"; pairs with the Acquire fence after the generation's load in `ClockBoundView::attempt`. Carries the
         // payload.
         self.word(VERSION_GENERATION_AT).store(join(self.layout.version(), self.generation), Ordering::Release);
@@ -124,11 +146,6 @@ impl<M: Memory> ClockBoundPen<M> {
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
-    }
-
-    fn put_payload(&self, payload: &[u8; PAYLOAD_LEN_MAX]) {
-        // SAFETY: 1. and 2. the header is 16 bytes, and `start` has checked that the layout's payload follows. 3. and 4. `start`, duty 1.
-        unsafe { self.memory.copy_in(HEADER_LEN, &payload[..self.layout.payload_len()]) };
     }
 
     /// A word of the header, whose length `start` has checked.

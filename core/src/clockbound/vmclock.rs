@@ -28,6 +28,7 @@
 use core::ffi::CStr;
 use core::fmt;
 
+use super::error::ShmError;
 use super::fraction::Fraction;
 use crate::error::Cause;
 
@@ -335,6 +336,23 @@ pub enum VmClockError {
 }
 
 impl VmClockError {
+    /// The error number: the system call's own; 71 (EPROTO) for content that is not usable, 11 (EAGAIN) for a page written all the time: as
+    /// Linux numbers them.
+    ///
+    /// ```
+    /// use seqslot_core::clockbound::VmClockError;
+    /// assert_eq!(VmClockError::SyscallError(2, c"open").errno(), 2);
+    /// assert_eq!(VmClockError::Malformed.errno(), 71);
+    /// ```
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::SyscallError(errno, _) => *errno,
+            Self::Malformed | Self::VersionNotSupported { .. } => ShmError::SegmentMalformed.errno(),
+            Self::Busy { tries } => ShmError::Contended { tries: *tries }.errno(),
+        }
+    }
+
     /// What kind of error this is.
     #[must_use]
     pub fn cause(&self) -> Cause {
@@ -412,10 +430,33 @@ mod tests {
         assert_eq!(clock.vm_generation_counter(), Some(11));
         let short = VmClock::of_bytes(&golden()[..0x68], None).unwrap();
         assert_eq!(short.vm_generation_counter(), None);
+        let mut alleged_short = golden();
+        alleged_short[0x04] = 0x6F;
+        assert_eq!(VmClock::of_bytes(&alleged_short, None).unwrap().vm_generation_counter(), None, "it says that it is no longer");
         let mut unflagged = golden();
         unflagged[0x18..0x20].fill(0);
         let clock = VmClock::of_bytes(&unflagged, None).unwrap();
         assert_eq!((clock.tai_offset_sec(), clock.time_esterror_nsec(), clock.vm_generation_counter()), (None, None, None));
+    }
+
+    #[test]
+    fn each_flag_is_of_its_own_field() {
+        let fields = [0_u32, 3, 4, 5, 6, 8].map(|bit| {
+            let mut page = golden();
+            page[0x18..0x20].copy_from_slice(&(1_u64 << bit).to_le_bytes());
+            let clock = VmClock::of_bytes(&page, None).unwrap();
+            [
+                clock.tai_offset_sec().is_some(),
+                clock.counter_period_esterror().is_some(),
+                clock.counter_period_maxerror().is_some(),
+                clock.time_esterror_nsec().is_some(),
+                clock.time_maxerror_nsec().is_some(),
+                clock.vm_generation_counter().is_some(),
+            ]
+        });
+        for (bit, told) in fields.iter().enumerate() {
+            assert_eq!(*told, core::array::from_fn(|field| field == bit), "{bit}");
+        }
     }
 
     #[test]

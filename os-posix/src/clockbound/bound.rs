@@ -81,10 +81,35 @@ impl ClockErrorBound {
         self.0.at_with(realtime, clocks::monotonic()?, rules)
     }
 
-    /// How long ago the update was; zero if the clock (or counter) reads earlier.
+    /// The interval that held the true time at the update, whatever clock and counter have done since (a machine that was moved may have got a
+    /// counter that began anew): layout 3's own date; in layout 2 the present time, with the bound of the update. The status is that of the update.
+    ///
+    /// ```
+    /// use seqslot_core::clockbound::{ClockErrorBoundBuilder, Fraction, Layout, ShmError, TimeSpec};
+    /// use seqslot_os_posix::ClockErrorBound;
+    /// let date = TimeSpec::new(1_700_000_000, 0).expect("nanoseconds below a second");
+    /// let period = Fraction::from_f64(1e-9).expect("below a second");
+    /// let bound = ClockErrorBoundBuilder::new().as_of(date).void_after(date).as_of_tsc(u64::MAX).period(period);
+    /// let bound: ClockErrorBound = bound.build(Layout::V3).into();
+    /// # if !matches!(bound.now(), Err(ShmError::NoCounter)) {
+    /// assert_eq!(bound.now(), Err(ShmError::CausalityBreach));
+    /// # }
+    /// assert_eq!(bound.at_update().map(|told| (told.0, told.1)), Ok((date, date)));
+    /// ```
     ///
     /// # Errors
-    /// The clock or counter cannot be read.
+    /// [`ShmError::SegmentMalformed`] as for [`now`](Self::now); the clock cannot be read.
+    pub fn at_update(&self) -> Result<(TimeSpec, TimeSpec, ClockStatus), ShmError> {
+        match self.as_of_tsc() {
+            Some(tsc) => self.0.at_counter(tsc),
+            None => self.0.at(clocks::realtime()?, self.as_of()),
+        }
+    }
+
+    /// How long ago the update was; zero if the clock (or counter) reads earlier by less than 1,000 ns.
+    ///
+    /// # Errors
+    /// [`ShmError::CausalityBreach`] if it reads earlier by more: it began anew, so that nobody knows. The clock or counter cannot be read.
     pub fn age(&self) -> Result<Duration, ShmError> {
         match self.layout() {
             Layout::V3 => self.0.age_at_counter(clocks::counter()?),

@@ -94,8 +94,9 @@ impl ClockBoundClient {
         Ok(Self { reader, vmclock })
     }
 
-    /// The time now, within its interval. `Disrupted` if the hypervisor tells of a disruption that the daemon has not made good yet. Never
-    /// waits.
+    /// The time now, within its interval. `Disrupted` if the hypervisor tells of a disruption that the daemon has not made good yet; where
+    /// clock or counter began anew with it, the interval is that of the update ([`ClockErrorBound::at_update`]). Never waits, but where the
+    /// page's driver does ([`VmClockReader::snapshot`]).
     ///
     /// # Errors
     /// [`ClientError`]: as the reader's snapshot, the bound's `now` and the page's snapshot; and [`ClientError::SupportChanged`].
@@ -116,18 +117,18 @@ impl ClockBoundClient {
         now: impl FnOnce(&ClockErrorBound) -> Result<(TimeSpec, TimeSpec, ClockStatus), ShmError>,
     ) -> Result<TimeWindow, ClientError> {
         let bound = self.reader.snapshot()?;
-        let (earliest, latest, mut clock_status) = now(bound)?;
+        let told = now(bound);
         // The page after the clock: a disruption between the two is told.
-        match (&mut self.vmclock, bound.clock_disruption_support_enabled()) {
-            (None, false) => {}
-            (Some(page), true) => {
-                if page.snapshot()?.disruption_marker() != bound.disruption_marker() {
-                    clock_status = ClockStatus::Disrupted;
-                }
-            }
+        let is_disrupted = match (&mut self.vmclock, bound.clock_disruption_support_enabled()) {
+            (None, false) => false,
+            (Some(page), true) => page.snapshot()?.disruption_marker() != bound.disruption_marker(),
             (_, is_enabled) => return Err(ClientError::SupportChanged { is_enabled }),
-        }
-        Ok(TimeWindow { earliest, latest, clock_status })
+        };
+        let (earliest, latest, clock_status) = match told {
+            Err(ShmError::CausalityBreach) if is_disrupted => bound.at_update()?,
+            told => told?,
+        };
+        Ok(TimeWindow { earliest, latest, clock_status: if is_disrupted { ClockStatus::Disrupted } else { clock_status } })
     }
 }
 
@@ -147,6 +148,16 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// The error number: of the segment's error, or of the page's; 11 (EAGAIN) where a new client is needed.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::Segment(error) => error.errno(),
+            Self::VmClock(error) => error.errno(),
+            Self::SupportChanged { .. } => libc::EAGAIN,
+        }
+    }
+
     /// What kind of error this is.
     #[must_use]
     pub fn cause(&self) -> Cause {

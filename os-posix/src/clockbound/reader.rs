@@ -42,6 +42,8 @@ pub struct ShmReader {
     file: File,
     last: Option<Last>,
     status: Option<SnapshotStatus>,
+    /// The header at which it was given up that a daemon was writing: who finds it again need not look so often.
+    stuck: Option<[u8; HEADER_LEN]>,
 }
 
 /// The last finished update: as it was read, and what it says.
@@ -87,7 +89,7 @@ impl<'r> ShmSnapshot<'r> {
     /// How long ago the daemon updated it: [`ClockErrorBound::age`].
     ///
     /// # Errors
-    /// The clock or counter cannot be read.
+    /// [`ShmError::CausalityBreach`]: the clock or counter is before the update, so that nobody knows; or it cannot be read.
     pub fn age(&self) -> Result<Duration, ShmError> {
         self.bound.age()
     }
@@ -108,10 +110,11 @@ impl ShmReader {
             return Err(ShmError::SegmentMalformed);
         }
         read_checked(&file)?;
-        Ok(Self { file, last: None, status: None })
+        Ok(Self { file, last: None, status: None, stuck: None })
     }
 
-    /// The newest bound: a reference to the reader's own copy. Never waits for the daemon; at most 100 tries.
+    /// The newest bound: a reference to the reader's own copy. Never waits for the daemon; at most 100 tries, and one if the daemon is found
+    /// where the last snapshot gave it up.
     ///
     /// If the daemon writes meanwhile, or seems to have died in the midst of an update, the answer is the last good bound, which carries its
     /// own date ([`is_current`](Self::is_current) and [`snapshot_status`](Self::snapshot_status) tell); without one it is an error. Zeros
@@ -133,34 +136,41 @@ impl ShmReader {
         self.status = None;
         let status = match &self.last {
             Some(last) if is_same(&self.file, last)? => SnapshotStatus::Unchanged,
-            _ => self.renew()?,
+            _ => self.renew()?.0,
         };
         self.status = Some(status);
         let bound = self.last.as_ref().map(|last| &last.bound).ok_or(ShmError::SegmentNotInitialized)?;
         Ok(ShmSnapshot { bound, status })
     }
 
-    /// Reads a finished update, if there is one to be had.
-    fn renew(&mut self) -> Result<SnapshotStatus, ShmError> {
-        let mut is_odd = false;
-        for _ in 0..TRIES {
+    /// Reads a finished update, if there is one to be had; and how often it looked.
+    fn renew(&mut self) -> Result<(SnapshotStatus, u32), ShmError> {
+        let (mut odd, mut tries) = (None, 0);
+        while tries < TRIES && (odd.is_none() || odd != self.stuck) {
+            tries += 1;
             let (before, header) = match read_checked(&self.file) {
-                Err(ShmError::SegmentNotInitialized) if self.last.is_some() => return Ok(SnapshotStatus::Wiped),
+                Err(ShmError::SegmentNotInitialized) if self.last.is_some() => return Ok((SnapshotStatus::Wiped, tries)),
                 found => found?,
             };
-            is_odd = header.is_busy();
-            if !is_odd && let Some(image) = confirm(&self.file, &before)? {
+            odd = header.is_busy().then(|| header_of(&before));
+            let confirmed = match if odd.is_some() { Ok(None) } else { confirm(&self.file, &before) } {
+                // Wiped since.
+                Err(ShmError::SegmentNotInitialized) if self.last.is_some() => return Ok((SnapshotStatus::Wiped, tries)),
+                confirmed => confirmed?,
+            };
+            if let Some(image) = confirmed {
                 let len = header.layout.segment_len();
                 let bound = core_bound::ClockErrorBound::of_payload(header.layout, &image[HEADER_LEN..len])?.into();
-                self.last = Some(Last { image, len, bound });
-                return Ok(SnapshotStatus::Fresh);
+                (self.last, self.stuck) = (Some(Last { image, len, bound }), None);
+                return Ok((SnapshotStatus::Fresh, tries));
             }
             std::hint::spin_loop();
         }
-        match (&self.last, is_odd) {
-            (Some(_), _) => Ok(SnapshotStatus::WriterBusy),
-            (None, true) => Err(ShmError::SegmentNotInitialized),
-            (None, false) => Err(ShmError::Contended { tries: TRIES }),
+        self.stuck = odd;
+        match (&self.last, odd) {
+            (Some(_), _) => Ok((SnapshotStatus::WriterBusy, tries)),
+            (None, Some(_)) => Err(ShmError::SegmentNotInitialized),
+            (None, None) => Err(ShmError::Contended { tries }),
         }
     }
 
@@ -191,6 +201,12 @@ fn confirm(file: &File, before: &Image) -> Result<Option<Image>, ShmError> {
     Ok(is_whole(before, &image, &after).then_some(image))
 }
 
+fn header_of(image: &Image) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    header.copy_from_slice(&image[..HEADER_LEN]);
+    header
+}
+
 /// Whether what was read as `during`, between looks that found `before` and `after`, is one update's. `before` is of an even generation.
 fn is_whole(before: &Image, during: &Image, after: &Image) -> bool {
     let headers = [before, during, after].map(|image| &image[..HEADER_LEN]);
@@ -204,7 +220,8 @@ fn read_checked(file: &File) -> Result<(Image, SegmentHeader), ShmError> {
         let mut image = [0; SEGMENT_LEN_MAX];
         let len = read(file, &mut image)?;
         let size = file.metadata().map_err(|error| failed(&error, c"fstat"))?.len();
-        answer = check(image, len, size);
+        // What was read was there, although it may have been cut since.
+        answer = check(image, len, size.max(len as u64));
         if answer != Err(ShmError::SegmentNotInitialized) {
             break;
         }
@@ -244,6 +261,25 @@ mod tests {
         assert!(!is_whole(&four, &six, &six), "written before");
         assert!(!is_whole(&four, &five, &four));
         assert!(!is_whole(&four, &four, &image(Layout::V3, 4)), "made anew");
+    }
+
+    #[test]
+    fn a_daemon_that_died_at_an_update_is_looked_at_once_where_it_was_given_up() {
+        let path = std::env::temp_dir().join(format!("seqslot-stuck-{}", std::process::id()));
+        let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        let put = |generation| std::fs::write(&path, &image(Layout::V2, generation)[..80]).unwrap();
+        put(4);
+        let mut reader = ShmReader::new(&name).unwrap();
+        assert_eq!(reader.renew(), Ok((SnapshotStatus::Fresh, 1)));
+        for (generation, tries) in [(5, 100), (5, 1), (5, 1), (7, 100), (7, 1)] {
+            put(generation);
+            assert_eq!(reader.renew(), Ok((SnapshotStatus::WriterBusy, tries)), "{generation}");
+        }
+        put(8);
+        assert_eq!(reader.renew(), Ok((SnapshotStatus::Fresh, 1)));
+        put(7);
+        assert_eq!(reader.renew(), Ok((SnapshotStatus::WriterBusy, 100)), "come round: it was not given up");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

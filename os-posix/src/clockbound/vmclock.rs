@@ -39,6 +39,8 @@ pub struct VmClockReader {
     /// What is known of the length: nothing of a device.
     is_plain: bool,
     last: Option<(Image, VmClock)>,
+    /// The odd count at which it was given up that the hypervisor was writing: who finds it again need not look so often.
+    stuck: Option<u32>,
 }
 
 /// The first bytes of the page, and how many there were.
@@ -48,7 +50,8 @@ impl VmClockReader {
     /// Opens the page at `path` ([`VMCLOCK_DEFAULT_PATH`]), and reads it once.
     ///
     /// # Errors
-    /// [`VmClockError`]: it cannot be opened or read, is not a VMClock page, or of another version. A page that is being written is none.
+    /// [`VmClockError`]: it cannot be opened or read, is not a VMClock page, or of another version. Whether the page is being written is for
+    /// the [`snapshot`](Self::snapshot) to find out, unless the driver says so itself ([`VmClockError::Busy`]).
     pub fn new(path: impl AsRef<Path>) -> Result<Self, VmClockError> {
         let name = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|_| VmClockError::SyscallError(libc::EINVAL, c"open"))?;
         let file = open(&name).map_err(told)?;
@@ -56,34 +59,42 @@ impl VmClockReader {
         if !kind.is_file() && !kind.is_char_device() {
             return Err(VmClockError::Malformed);
         }
-        let reader = Self { file, is_plain: kind.is_file(), last: None };
+        let reader = Self { file, is_plain: kind.is_file(), last: None, stuck: None };
         reader.look()?;
         Ok(reader)
     }
 
-    /// The page as it is: a reference to the reader's own copy. Never waits; at most 1,000 tries. Every sequence count counts, 0 as well.
+    /// The page as it is: a reference to the reader's own copy. Every sequence count counts, 0 as well.
+    ///
+    /// Never waits where the page is a file; at most 1,000 tries, and one if the page is found where the last snapshot gave it up. The driver of
+    /// the device (Linux 6.14) waits itself, up to 100 ms, while the hypervisor writes.
     ///
     /// # Errors
-    /// As [`new`](Self::new); and [`VmClockError::Busy`] if the hypervisor wrote during every try. A page read earlier is no answer: what is
-    /// asked is whether it has changed.
+    /// As [`new`](Self::new); and [`VmClockError::Busy`] if the hypervisor wrote during every try, or for longer than its driver waits. A page
+    /// read earlier is no answer: what is asked is whether it has changed.
     pub fn snapshot(&mut self) -> Result<&VmClock, VmClockError> {
-        for _ in 0..TRIES {
-            if let Some(found) = self.attempt()? {
+        let (mut odd, mut tries) = (None, 0);
+        while tries < TRIES && (odd.is_none() || odd != self.stuck) {
+            tries += 1;
+            if let Some(found) = self.attempt(&mut odd)? {
+                self.stuck = None;
                 return Ok(&self.last.insert(found).1);
             }
             std::hint::spin_loop();
         }
-        Err(VmClockError::Busy { tries: TRIES })
+        self.stuck = odd;
+        Err(VmClockError::Busy { tries })
     }
 
-    /// A page that is whole, if one is to be had.
-    fn attempt(&self) -> Result<Option<(Image, VmClock)>, VmClockError> {
+    /// A page that is whole, if one is to be had; else at which odd count the hypervisor was found, if at one.
+    fn attempt(&self, odd: &mut Option<u32>) -> Result<Option<(Image, VmClock)>, VmClockError> {
         let before = self.look()?;
         // The very bytes of a page that was whole are that page, whatever happened in between.
         if self.last.is_some_and(|last| last.0 == before.0) {
             return Ok(self.last);
         }
-        if before.1.is_busy() {
+        *odd = before.1.is_busy().then(|| before.1.sequence());
+        if odd.is_some() {
             return Ok(None);
         }
         // ORDERING: SeqCst fence, edge "payload": the page is read after its count (by this processor, in the kernel); pairs with the
@@ -110,7 +121,20 @@ impl VmClockReader {
 /// A failed call of `file` as this face tells it.
 fn told(error: ShmError) -> VmClockError {
     match error {
+        // The device's driver has waited for the hypervisor.
+        ShmError::SyscallError(libc::ETIMEDOUT, _) => VmClockError::Busy { tries: 1 },
         ShmError::SyscallError(errno, call) => VmClockError::SyscallError(errno, call),
         _ => VmClockError::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_that_has_waited_in_vain_tells_of_a_busy_page() {
+        assert_eq!(told(ShmError::SyscallError(libc::ETIMEDOUT, c"pread")), VmClockError::Busy { tries: 1 });
+        assert_eq!(told(ShmError::SyscallError(libc::EIO, c"pread")), VmClockError::SyscallError(libc::EIO, c"pread"));
     }
 }

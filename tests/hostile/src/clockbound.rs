@@ -12,7 +12,8 @@ use seqslot::{ClockBoundClient, ShmWrite, ShmWriter, VmClockReader};
 use seqslot_core::Mapping as _;
 use seqslot_core::clockbound::layout::{MAGIC_0, MAGIC_1};
 use seqslot_core::clockbound::{
-    CLOCKBOUND_TRIES_MAX, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, Fraction, Layout, Rules, TimeSpec, VMCLOCK_MAGIC,
+    CLOCKBOUND_TRIES_MAX, ClockErrorBound, ClockErrorBoundBuilder, ClockStatus, Fraction, Layout, Rules, SegmentHeader, ShmError, TimeSpec,
+    VMCLOCK_MAGIC,
 };
 use seqslot_os_posix::ShmReader;
 
@@ -105,23 +106,24 @@ fn bound(layout: Layout, number: i64) -> ClockErrorBound {
 }
 
 fn as_file(image: &[u8], cut: usize, layout: Layout) {
-    // Removed when it is dropped.
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), image).expect("a file of our own");
-    let name = CString::new(file.path().as_os_str().as_bytes()).expect("no NUL in it");
+    // Removed when it is dropped, with the writer's lock file.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = &folder.path().join("shm");
+    std::fs::write(path, image).expect("a file of our own");
+    let name = CString::new(path.as_os_str().as_bytes()).expect("no NUL in it");
     let mut reader = ShmReader::new(&name).ok();
-    let mut page = VmClockReader::new(file.path()).ok();
-    let mut client = ClockBoundClient::new_with_paths(file.path(), file.path()).ok();
+    let mut page = VmClockReader::new(path).ok();
+    let mut client = ClockBoundClient::new_with_paths(path, path).ok();
     look(&mut reader, &mut page, &mut client);
     // The daemon cuts it short, or writes something else, under the reader.
     let mut changed = image.to_vec();
     changed.truncate(cut);
     changed.iter_mut().skip(16).step_by(3).for_each(|byte| *byte ^= 0x80);
-    std::fs::write(file.path(), &changed).expect("a file of our own");
+    std::fs::write(path, &changed).expect("a file of our own");
     for _ in 0..2 {
         look(&mut reader, &mut page, &mut client);
     }
-    take_over(file.path(), &name, layout);
+    take_over(path, &name, layout);
     look(&mut reader, &mut page, &mut client);
 }
 
@@ -130,7 +132,7 @@ fn look(reader: &mut Option<ShmReader>, page: &mut Option<VmClockReader>, client
     if let Some(reader) = reader {
         if let Ok(bound) = reader.snapshot() {
             check(bound);
-            std::hint::black_box((bound.now(), bound.age())).0.ok();
+            std::hint::black_box((bound.now(), bound.at_update(), bound.age())).0.ok();
         }
         std::hint::black_box(reader.snapshot_status().map(|snapshot| snapshot.status()).ok());
         std::hint::black_box(reader.is_current());
@@ -141,9 +143,18 @@ fn look(reader: &mut Option<ShmReader>, page: &mut Option<VmClockReader>, client
     std::hint::black_box(client.as_mut().map(ClockBoundClient::now)).and_then(Result::ok);
 }
 
-/// A writer of this library over whatever the file holds: what it writes is what is read.
+/// A writer of this library over whatever the file holds: what it writes is what is read; or it is left as it is.
 fn take_over(path: &Path, name: &CString, layout: Layout) {
-    let mut writer = ShmWriter::with_layout(path, layout).expect("a file of our own");
+    let before = std::fs::read(path).expect("a file of our own");
+    let mut writer = match ShmWriter::with_layout(path, layout) {
+        Err(ShmError::NotASegment) => {
+            assert!(!SegmentHeader::is_begun(&before));
+            assert_eq!(std::fs::read(path).expect("a file of our own"), before);
+            return;
+        }
+        writer => writer.expect("a file of our own"),
+    };
+    assert!(SegmentHeader::is_begun(&before));
     let written = bound(layout, 7);
     writer.write(&written.into()).expect("of its layout, and good");
     let mut reader = ShmReader::new(name).expect("a segment");

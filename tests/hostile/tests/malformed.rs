@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use seqslot::{
-    AttachError, Config, CreateError, HeadError, PosixSlotAllocator, PosixSlotError, ShmError, ShmFault, ShmReader, SlotBackend, SlotError,
-    SnapshotReader, SnapshotStatus, VmClockReader, platform,
+    AttachError, Config, CreateError, HeadError, PosixSlotAllocator, PosixSlotError, ShmError, ShmFault, ShmReader, ShmWriter, SlotBackend,
+    SlotError, SnapshotReader, SnapshotStatus, VmClockReader, platform,
 };
 use seqslot_hostile::malformed::{KINDS, table};
 
@@ -164,11 +164,29 @@ fn a_clockbound_segment_that_becomes_so_under_its_reader_gets_its_answer_or_the_
 }
 
 #[test]
+fn a_clockbound_writer_makes_anew_what_is_no_usable_segment_and_leaves_what_is_something_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shm");
+    for file in corpus("clockbound") {
+        std::fs::copy(&file.path, &path).unwrap();
+        let name = file.name();
+        let is_other = name == "noise" || name.contains("-magic-") && !name.ends_with("-zero");
+        match ShmWriter::new(&path) {
+            Err(error) => {
+                assert_eq!((error, is_other, std::fs::read(&path).unwrap()), (ShmError::NotASegment, true, file.bytes()), "{name}")
+            }
+            Ok(_) => assert!(!is_other, "{name}"),
+        }
+    }
+}
+
+#[test]
 fn now_of_an_absurd_bound_is_an_error_and_no_overflow() {
     for (name, answer) in [
         ("v2-drift-1e9", Some(ShmError::SegmentMalformed)),
         ("v3-drift-1e9", Some(ShmError::SegmentMalformed)),
         ("v2-as-of-max", Some(ShmError::CausalityBreach)),
+        ("v3-period-zero", Some(ShmError::SegmentMalformed)),
         ("v2-good", None),
     ] {
         let mut reader = ShmReader::new(&c_path(&folder("clockbound").join(name))).unwrap();

@@ -68,7 +68,7 @@ pub(super) fn files() -> Vec<Malformed> {
         files.push(Malformed::new(name, answer, why, good(&V3).put(at, [255])));
     }
     let still = good(&V3).put(56, [0; 8]);
-    files.push(Malformed::new("v3-period-zero", "Ok", "a counter that moves no time", still));
+    files.push(Malformed::new("v3-period-zero", "Ok", "a counter that moves no time: a clock that `now` refuses", still));
     files
 }
 

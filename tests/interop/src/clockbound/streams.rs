@@ -155,7 +155,7 @@ fn wipe(path: &Path, writes: Side, reads: Side, time: Duration, tally: &mut Tall
     std::thread::sleep(time / 4);
     writer.kill()?;
     let begin = above(path, writes)?;
-    std::fs::OpenOptions::new().write(true).open(path)?.write_all_at(&[0; 4], 0)?;
+    std::fs::OpenOptions::new().write(true).open(path)?.write_all_at(&[0; 8], 0)?;
     std::thread::sleep(time / 8);
     let mut writer = write(writes, path, begin, REST_NS)?;
     let what = format!("{reads:?} through a wipe by {writes:?}");

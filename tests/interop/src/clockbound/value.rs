@@ -49,14 +49,15 @@ pub fn theirs_v2(counter: u64) -> v2::ClockErrorBound {
     )
 }
 
-/// The same as this library makes it. In layout 3 the counter's period is zero, so that time stands still at the update and a client's
-/// answer shows the fields; and no disruption support, so that it looks for no VMClock.
+/// The same as this library makes it. In layout 3 the counter is far from where it was at the update, and a tick of it next to nothing, so that
+/// time stands still at the update and a client's answer shows the fields; and no disruption support, so that it looks for no VMClock.
 pub fn ours(counter: u64, layout: ClockBoundLayout) -> ClockErrorBound {
     let of = fields(counter);
     let time = |(second, nanos): (i64, i64)| seqslot::TimeSpec::new(second, nanos).unwrap_or_default();
     let is_v3 = layout == ClockBoundLayout::V3;
     ClockErrorBoundBuilder::new()
-        .as_of_tsc(counter)
+        .as_of_tsc(u64::MAX - counter)
+        .period(Fraction::new(1 + counter % 1000, 63))
         .as_of(time(of.as_of))
         .void_after(time(of.void_after))
         .period_err(Fraction::from_f64((counter % 1000) as f64 / 1000.0).unwrap_or_default())

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clock_bound::test_utils::{VMClockClockStatus, VMClockShmBody, VMClockShmWrite as _, VMClockShmWriter};
-use seqslot::{ClockBoundLayout, ClockErrorBoundBuilder, ClockStatus, ShmWrite as _, VmClock, VmClockError, VmClockStatus};
+use seqslot::{ClockBoundLayout, ClockErrorBoundBuilder, ClockStatus, Fraction, ShmWrite as _, VmClock, VmClockError, VmClockStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{Child, stay_on};
@@ -160,9 +160,11 @@ impl Clients {
     }
 }
 
-/// Writes a bound whose daemon has seen the disruptions up to `marker`.
-fn bound(segment: &Path, marker: u64) -> Outcome<()> {
+/// Writes a bound whose daemon has seen the disruptions up to `marker`. A tick of its counter takes so many seconds.
+fn bound(segment: &Path, marker: u64, tick: f64) -> Outcome<()> {
     let bound = ClockErrorBoundBuilder::new()
+        .as_of_tsc(u64::MAX / 2)
+        .period(Fraction::from_f64(tick).ok_or("no such period")?)
         .disruption_marker(marker)
         .clock_status(ClockStatus::Synchronized)
         .clock_disruption_support_enabled(true)
@@ -170,12 +172,15 @@ fn bound(segment: &Path, marker: u64) -> Outcome<()> {
     Ok(seqslot::ShmWriter::with_layout(segment, ClockBoundLayout::V3)?.write(&bound.into())?)
 }
 
-/// A disruption that the daemon makes good: both clients tell it, and both cease to.
+/// A tick that is next to nothing: the moment of the update lasts.
+const STILL: f64 = 1e-38;
+
+/// A disruption that the daemon makes good: both clients tell it, and both cease to; also where the counter began anew with it.
 fn both_clients(folder: &Path) -> Outcome<()> {
     const SYNCHRONIZED: i32 = ClockStatus::Synchronized as i32;
     const DISRUPTED: i32 = ClockStatus::Disrupted as i32;
     let (segment, page) = (folder.join("clients-segment"), folder.join("clients-page"));
-    bound(&segment, 2)?;
+    bound(&segment, 2, STILL)?;
     let mut hypervisor = VMClockShmWriter::new(&page)?;
     hypervisor.write(&body(2));
     let mut clients = Clients::new(&segment, &page)?;
@@ -186,14 +191,16 @@ fn both_clients(folder: &Path) -> Outcome<()> {
     are("before a disruption", SYNCHRONIZED)?;
     hypervisor.write(&body(7));
     are("after a disruption", DISRUPTED)?;
-    bound(&segment, 7)?;
-    are("after the daemon has made it good", SYNCHRONIZED)
+    bound(&segment, 7, STILL)?;
+    are("after the daemon has made it good", SYNCHRONIZED)?;
+    bound(&segment, 6, 1e-9)?;
+    are("after a disruption that has set the counter back", DISRUPTED)
 }
 
 /// A disruption on a page whose sequence count is 0, of which the crate's client says nothing.
 pub fn sequence_zero(path: &Path) -> Outcome<()> {
     let (segment, page) = (path.with_extension("segment"), path.with_extension("page"));
-    bound(&segment, 0)?;
+    bound(&segment, 0, STILL)?;
     VMClockShmWriter::new(&page)?.write(&body(0));
     let file = std::fs::OpenOptions::new().write(true).open(&page)?;
     file.write_all_at(&[0; 4], SEQUENCE_AT)?;
