@@ -246,6 +246,8 @@ errors! {
         Misaligned => Misuse, "the region must start at a multiple of 64 bytes";
         /// The configuration is not for values of the handle's type.
         TypeMismatch => Misuse, "the configuration is for values of another size than the type's";
+        /// The process has no memory for what the owner notes of each slot.
+        NoHeap { slots: u32 } => Os, "there is no memory for the owner's account of {slots} slots; make fewer of them";
         /// A living owner has the name. Its process number is 0 where none is known: in another pid namespace (a container), or on a platform without processes.
         AlreadyExists { pid: u32 } => Contention, "the segment exists and its owner ({}) is alive; stop it, choose another path, or attach", Who(*pid);
         /// Somebody is creating or taking over the same name at this moment.

@@ -5,7 +5,6 @@ use core::time::Duration;
 use super::face::Zds2Face;
 use super::sample::{self, Mark};
 use super::change;
-use crate::index;
 use crate::os::Mapping;
 use crate::seeds::{Exclusion, Exclusive, ReaderMask, SlotBackend, SlotError, SlotHandle, SlotHeader};
 use crate::segment::SlotsOs;
@@ -64,9 +63,8 @@ where
 
     fn mark_reader_disconnected(&self, reader_index: u8) -> Result<(), SlotError> {
         let bit = self.bit(reader_index)?;
-        for slot in self.view.slots() {
-            sample::give_up(&slot, bit);
-        }
+        // Not within a mark: one that comes late would take the bit back.
+        self.marking.with(|()| self.view.slots().for_each(|slot| sample::give_up(&slot, bit)));
         change::bump(&self.view, &self.os);
         Ok(())
     }
@@ -127,14 +125,14 @@ where
     }
 
     fn evict_sample(&self, handle: SlotHandle, readers: ReaderMask) -> Result<ReaderMask, SlotError> {
+        self.check_mine()?;
+        let owner = self.owner.as_ref().ok_or(SlotError::NotOwner)?;
         let (slot, sequence) = self.named(handle)?;
-        let seen = sample::find(&slot, sequence).ok_or(SlotError::StaleHandle)?;
-        let owing = readers & !seen.mask;
-        // One by one: a bit that was set meanwhile is not to be taken back with the others.
-        let mark = |reader: u32| self.marking.with(|()| sample::mark(&slot, sequence, 1 << reader)) == Mark::Made;
-        let is_made = index::bits(owing).all(mark);
-        change::bump(&self.view, &self.os);
-        if is_made { Ok(owing) } else { Err(SlotError::StaleHandle) }
+        let evicted = owner.with(|owner| owner.evict(&slot, sequence, readers))?;
+        if evicted != 0 {
+            change::bump(&self.view, &self.os);
+        }
+        Ok(evicted)
     }
 
     fn now(&self) -> Option<Duration> {

@@ -1,6 +1,7 @@
 //! The one generation word, and the wait for it to move.
 //!
-//! Whoever changes something adds one, makes a full fence, and wakes if the count of waiters is not 0. Whoever waits counts itself, makes
+//! Whoever changes something adds one, makes a full fence, and wakes if the count of waiters is not 0. A commit adds its one before the
+//! next commit begins, so that who sees a sample sees that of every sample before it. Whoever waits counts itself, makes
 //! a full fence and looks at the generation before it sleeps on it. So either the waiter sees the generation moved, or the other one sees
 //! it counted; and the sleep does not begin where the word has moved in between.
 //!
@@ -29,11 +30,21 @@ pub(super) fn generation<M: Memory>(view: &View<M>) -> u64 {
 
 /// Tells of a change that was made before.
 pub(super) fn bump<M: MemoryCas, O: Os>(view: &View<M>, os: &O) {
+    advance(view);
+    wake(view, os);
+}
+
+/// The first half of a bump: whoever looks sees the change. A [`wake`] is to follow.
+pub(super) fn advance<M: MemoryCas>(view: &View<M>) {
     // ORDERING: Release, edge "changed"; pairs with the Acquire of `generation`. Carries the change.
     view.generation().fetch_add(1, Release);
+}
+
+/// The second half of a bump: whoever sleeps looks.
+pub(super) fn wake<M: MemoryCas, O: Os>(view: &View<M>, os: &O) {
     // Full fence, edge "notify"; pairs with the one of a wait.
     view.memory().fence_full();
-    // ORDERING: Relaxed; the fence orders it behind the bump.
+    // ORDERING: Relaxed; the fence orders it behind the advance.
     if view.waiters().load(Relaxed) != 0 {
         os.wake(view.generation().futex(), u32::MAX);
     }

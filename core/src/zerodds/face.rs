@@ -85,19 +85,23 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
     /// Makes a segment under `name`, as its owner. Nobody can attach before it is whole.
     ///
     /// # Errors
-    /// [`CreateError`]: no slots or no capacity, more than the layout can say, a living owner has the name, or the system refused.
+    /// [`CreateError`]: no slots or no capacity, more than the layout can say, no heap for the owner's account of them, a living owner has
+    /// the name, or the system refused.
     pub fn create(os: O, name: &O::Name, slots: u64, capacity: u64) -> Result<Self, CreateError> {
         let geometry = Zds2Geometry::new(slots, capacity)?;
+        let slots = geometry.slots();
+        // The memory it takes is had before anybody can see the segment; it is written once the object is there, which may be refused.
+        let mut account = Owner::with_room(slots).ok_or(CreateError::NoHeap { slots })?;
         let Created { mapping, owner } = os.create(name, ObjectSpec { len: geometry.len(), reserve: true, group: false })?;
         let memory = mapping.memory();
         let len = memory.len() as u64;
         let [a, b, c, d, ..] = registry::draw_instance(&os);
         let instance = u32::from_ne_bytes([a, b, c, d]).max(1);
+        account.open(slots);
         // SAFETY: 1. the face keeps the mapping longer than the view (`Mapping` 4). 2. and 3. a created object is new, and mapped writable.
         let view = unsafe { View::lay_out(memory, geometry, instance, os.process().pid) }
             .map_err(|_| CreateError::RegionTooShort { len, needed: geometry.len() as u64 })?;
-        let account = Some(Exclusive::new(Owner::new(geometry.slots())));
-        Ok(Self { claim: Some(owner), owner: account, marking: Exclusive::new(()), view, os, mapping, id: u64::from(instance), ours: true })
+        Ok(Self { claim: Some(owner), owner: Some(Exclusive::new(account)), marking: Exclusive::new(()), view, os, mapping, id: u64::from(instance), ours: true })
     }
 
     /// Attaches to the segment called `name`.
@@ -229,8 +233,13 @@ impl<O: SlotsOs, E: Exclusion> Zds2Face<O, E> {
             return Err(SlotError::EmptySample);
         }
         // A length that is at most the capacity fits.
-        let sequence = owner.with(|owner| owner.commit(&self.view, &slot, handle.generation, len as u32, fill))?;
-        change::bump(&self.view, &self.os);
+        let sequence = owner.with(|owner| {
+            let sequence = owner.commit(&self.view, &slot, handle.generation, len as u32, fill)?;
+            // Before the lock is let go: a look that meets a later sample is to see that this one came meanwhile.
+            change::advance(&self.view);
+            Ok::<u32, SlotError>(sequence)
+        })?;
+        change::wake(&self.view, &self.os);
         Ok(sequence)
     }
 

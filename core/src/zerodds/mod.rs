@@ -13,7 +13,9 @@
 //! | a sample is whole when it is found | yes | on x86-64; elsewhere once the generation was seen that its commit moved to |
 //! | a wait ends when something changes | yes | yes |
 //!
-//! A reader that was not waited for, and marks late what was written over, may get the sample that came instead twice, not never.
+//! A reader that was not waited for, and marks late what was written over, may get the sample that came instead twice, not never. Two
+//! exceptions, where all 32 indexes are read by: it does not get that sample if the last of the others marks it between the late
+//! mark and its taking back; and a reader that is waited for may get a sample twice if the owner is stopped in the midst of its commit.
 //!
 //! # Edges
 //!
@@ -23,8 +25,8 @@
 //! | reuse | reserve: mask all ones, size 0, fence Release; then bytes, number | `read_slot`: fence Acquire after the copy, then the size; `look`: load of the number | that the slot was withdrawn: no byte, size or mask of one sample passes for another's |
 //! | commit | commit: the size | `look`, `still_holds`: loads of the size | number, bytes |
 //! | publish | commit: mask := 0, last | `look`: load of the mask; `mark`: load of the mask behind its bit | number, size, bytes |
-//! | read | `mark_read`, `mark_reader_disconnected`: the bit | reserve: load of the mask | that the reader is done with the bytes |
-//! | changed | a bump of the generation, after the change | `notify_generation`: load of it | the change |
+//! | read | `mark_read`, `mark_reader_disconnected`: the bit (an eviction's carries nothing: it is the owner's, under its lock) | reserve: load of the mask | that the reader is done with the bytes |
+//! | changed | a bump of the generation, after the change (a commit's, before the next commit) | `notify_generation`: load of it | the change |
 //! | notify | a bump: full fence, then a look at the count of waiters | a wait: count, full fence, then a look at the generation | that one of the two sees the other |
 
 #![allow(

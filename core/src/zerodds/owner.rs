@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use portable_atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::view::{Slot, View};
-use crate::memory::Memory;
+use crate::memory::{Memory, MemoryCas};
 use crate::seeds::SlotError;
 
 /// What the owner knows of a slot.
@@ -35,8 +35,16 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(slots: u32) -> Self {
-        Self { slots: alloc::vec![State::Empty; slots as usize], next: 0, sequence: 0, loan: 0 }
+    /// An account that has room for `slots` slots, which [`open`](Self::open) fills in; `None` if there is no memory for it.
+    pub(super) fn with_room(slots: u32) -> Option<Self> {
+        let mut states = Vec::new();
+        states.try_reserve_exact(slots as usize).ok()?;
+        Some(Self { slots: states, next: 0, sequence: 0, loan: 0 })
+    }
+
+    /// `slots` empty slots.
+    pub(super) fn open(&mut self, slots: u32) {
+        self.slots.resize(slots as usize, State::Empty);
     }
 
     /// Claims a slot that every reader in `active` has read, in ring order; its index and the loan's number. O(slots) where few are free.
@@ -89,6 +97,16 @@ impl Owner {
         let state = self.slots.get_mut(index as usize).filter(|state| **state == State::Loan(loan)).ok_or(SlotError::StaleHandle)?;
         *state = State::Empty;
         Ok(())
+    }
+
+    /// Has sample `sequence` of a slot count as read by `readers`; those that had not read it. The slot is not given out meanwhile, so the
+    /// bits fall into no other sample's mask, and whatever other bits are in it stay.
+    pub(super) fn evict<M: MemoryCas>(&self, slot: &Slot<'_, M>, sequence: u32, readers: u32) -> Result<u32, SlotError> {
+        let holds = |state: &&State| matches!(state, State::Sample { sequence: held, .. } if *held == sequence);
+        self.slots.get(slot.index() as usize).filter(holds).ok_or(SlotError::StaleHandle)?;
+        // ORDERING: Relaxed; whoever takes the slot has this lock, and what the readers read is theirs to look after.
+        let before = slot.mask().fetch_or(readers, Relaxed);
+        Ok(readers & !before)
     }
 
     /// The sequence number of the sample that a loan became, if its slot still holds it.

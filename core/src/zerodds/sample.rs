@@ -85,13 +85,29 @@ pub(super) fn mark<M: MemoryCas>(slot: &Slot<'_, M>, sequence: u32, bit: u32) ->
     if before & bit != 0 {
         return Mark::Made;
     }
-    for _ in 0..=u32::BITS {
+    // All ones is the mask of a slot being filled, whose commit takes the bit away, or of a sample that all 32 have read, where the bit would hide
+    // it for good: it can be the second if all the others had read what the bit fell into. Between its size and its mask a commit looks so,
+    // too, for an instruction, or as long as its thread is stopped: hence some looks.
+    let is_last = before | bit == u32::MAX;
+    let mut looks = LOOKS;
+    for _ in 0..=u32::BITS + LOOKS {
         // ORDERING: Acquire, edge "publish"; pairs with the Release of the mask at commit, which the bits behind it go on: had the bit fallen
         // into the mask of a next sample, its number is seen. Relaxed, the number; carried by that.
         let mask = slot.mask().load(Acquire);
-        // The bit made the slot free, and it may be in use again: then the bit is gone, or the mask is that of a slot being filled.
-        if mask & bit == 0 || mask == u32::MAX || slot.sequence().load(Relaxed) == sequence {
+        // The bit made the slot free, and it may be in use again: then the bit is gone.
+        if mask & bit == 0 || slot.sequence().load(Relaxed) == sequence {
             return Mark::Made;
+        }
+        if mask == u32::MAX {
+            // ORDERING: Relaxed; a hint: an old size shows a sample that is just withdrawn, and its mask is not looked at any more.
+            if !is_last || slot.size().load(Relaxed) == 0 {
+                return Mark::Made;
+            }
+            if looks > 0 {
+                looks -= 1;
+                core::hint::spin_loop();
+                continue;
+            }
         }
         // ORDERING: Relaxed, both; nothing is carried, the bump that follows tells the reader to look again.
         if slot.mask().compare_exchange(mask, mask & !bit, Relaxed, Relaxed).is_ok() {

@@ -41,6 +41,8 @@ pub fn event(kind: &'static str, at: usize) {
         f()
     }
 }
+// Whether mappings are this process's own, and for writing.
+thread_local! { pub static MAPPED: std::cell::Cell<(bool, Access)> = const { std::cell::Cell::new((true, Access::ReadWrite)) }; }
 // The farthest line that was asked for ahead.
 thread_local! { pub static ASKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) }; }
 #[derive(Clone, Debug)]
@@ -123,6 +125,12 @@ unsafe impl Mapping for HookMap {
     fn alignment(&self) -> usize {
         4096
     }
+    fn access(&self) -> Access {
+        MAPPED.get().1
+    }
+    fn is_mine(&self) -> bool {
+        MAPPED.get().0
+    }
 }
 #[derive(Clone, Debug)]
 pub struct HookOs(pub Bare<'static>, pub Region<'static>);
@@ -137,10 +145,15 @@ unsafe impl Os for HookOs {
         Ok(HookMap(self.1))
     }
     fn wait(&self, w: &AtomicU32, e: u32, m: u32, t: Duration) -> Woken {
+        event("wait", t.as_millis() as usize);
         self.0.wait(w, e, m, t)
     }
-    fn wake(&self, _: &AtomicU32, _: u32) {}
-    fn sleep(&self, _: Duration) {}
+    fn wake(&self, _: &AtomicU32, _: u32) {
+        event("wake", 0);
+    }
+    fn sleep(&self, _: Duration) {
+        event("sleep", 0);
+    }
     fn now(&self) -> Duration {
         Duration::ZERO
     }
