@@ -106,7 +106,8 @@ fn what_a_backend_does_not_have_it_refuses() {
     assert_eq!(backend.commit_in_place(handle, 1), Err(SlotError::InPlaceUnsupported));
     assert_eq!(backend.slot_read_ptr(handle).err(), Some(SlotError::InPlaceUnsupported));
     assert_eq!(backend.read_slot_into(handle, &mut []).err(), Some(SlotError::InPlaceUnsupported));
-    assert_eq!(backend.next_unread_slot(0), Ok(None));
+    assert_eq!(backend.next_of_writer(handle, 0), Err(SlotError::InPlaceUnsupported));
+    assert_eq!((backend.next_unread_slot(0), backend.sample_at(0)), (Ok(None), Ok(None)));
     assert_eq!((backend.type_hash(), backend.notify_generation()), (None, 0));
     // Nobody would ever wake it.
     backend.wait_for_change(0, Duration::MAX);

@@ -164,6 +164,9 @@ struct Heap {
     can_look: bool,
     /// Each sample is taken back just before it is marked.
     is_taking_back: bool,
+    /// A clock that steps on at each sleep, which a wait may end too early by; none runs if there are no steps left.
+    steps: Mutex<Vec<u64>>,
+    clock: Mutex<Option<Duration>>,
 }
 
 impl Heap {
@@ -176,7 +179,7 @@ impl Heap {
         };
         let mut slots: Vec<_> = samples.iter().map(of).collect();
         slots.sort_by_key(|(handle, _)| handle.slot_index);
-        Self { slots, can_look, is_taking_back: false }
+        Self { slots, can_look, is_taking_back: false, steps: Mutex::default(), clock: Mutex::default() }
     }
 }
 
@@ -228,6 +231,17 @@ impl SlotBackend for Heap {
     fn sample_at(&self, slot: u32) -> Result<Option<(SlotHandle, SlotHeader)>, SlotError> {
         let (handle, slot) = &self.slots[slot as usize];
         Ok(self.can_look.then(|| (*handle, slot.lock().unwrap().0)))
+    }
+
+    fn now(&self) -> Option<Duration> {
+        *self.clock.lock().unwrap()
+    }
+
+    fn wait_for_change(&self, _last: u64, timeout: Duration) {
+        let step = self.steps.lock().unwrap().pop().map(Duration::from_millis);
+        if let Some(clock) = &mut *self.clock.lock().unwrap() {
+            *clock += step.expect("asked again and again").min(timeout);
+        }
     }
 
     fn next_unread_slot(&self, reader: u8) -> Result<Option<SlotHandle>, SlotError> {
@@ -282,6 +296,25 @@ fn a_place_that_is_not_aligned_is_no_reference_and_a_refused_commit_is_told() {
     assert_eq!(loan.commit(pose(1)), Err(SlotError::LockPoisoned));
     let waited = writer.write_bp(&pose(1), Reliability::Reliable, Duration::MAX);
     assert_eq!(waited, Err(SlotError::LockPoisoned), "what is no want of a slot is not waited for");
+}
+
+#[test]
+fn a_wait_is_as_long_as_the_clock_says_unless_the_backend_cannot_wait() {
+    let wait = |steps: &[u64], timeout: Duration| {
+        let heap = Heap {
+            clock: Mutex::new(Some(Duration::ZERO)),
+            steps: Mutex::new(steps.iter().rev().copied().collect()),
+            ..Heap::new(&WRAPPED, false)
+        };
+        let mut reader = FlatReader::<Sample, _>::new(&heap, 0).unwrap();
+        assert_eq!((reader.read(), reader.read_blocking(timeout)), (Ok(Some(pose(13))), Ok(None)));
+        assert_eq!(*heap.steps.lock().unwrap(), [], "it gave up early");
+        *heap.clock.lock().unwrap()
+    };
+    let timeout = Duration::from_millis(100);
+    assert_eq!(wait(&[100], timeout), Some(timeout));
+    assert_eq!(wait(&[30, 100], timeout), Some(timeout), "woken, and nothing had moved");
+    assert_eq!(wait(&[0, 0], Duration::MAX), Some(Duration::ZERO), "it does not wait at all");
 }
 
 #[cfg(feature = "alloc")]

@@ -263,6 +263,11 @@ where
     }
 
     #[inline(always)]
+    fn next_of_writer(&self, handle: SlotHandle, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
+        on_face!(self.next_of_writer(handle, reader_index))
+    }
+
+    #[inline(always)]
     fn evict_sample(&self, handle: SlotHandle, readers: ReaderMask) -> Result<ReaderMask, SlotError> {
         on_face!(self.evict_sample(handle, readers))
     }

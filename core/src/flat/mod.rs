@@ -6,6 +6,7 @@
 
 portable_atomic::cfg_has_atomic_cas! {
 mod data;
+mod newest;
 mod reader;
 #[allow(unsafe_code, reason = "loans in place")]
 mod slot;

@@ -16,20 +16,20 @@ use crate::seeds::{ReaderMask, SlotBackend, SlotError, SlotHandle, SlotHeader};
 /// A writer keeps for a reader what it writes while the reader's bit is in the writer's mask. Reading needs the reader to itself (`&mut`): the
 /// next sample is the one after.
 ///
-/// Numbers wrap, and are compared on their circle. Samples of several writers have no order among each other; those of one are in its order.
+/// Numbers wrap, and are compared on their circle, and within a writer only: samples of several writers have no order among each other.
 /// See [`FlatWriter`](crate::FlatWriter) for an example.
 pub struct FlatReader<T, B> {
-    backend: B,
-    index: u8,
+    pub(super) backend: B,
+    pub(super) index: u8,
     /// Bounds what one call looks at.
-    slots: u32,
+    pub(super) slots: u32,
     _of: PhantomData<fn() -> T>,
 }
 
 /// A sample out of its slot.
-struct Taken<T> {
-    handle: SlotHandle,
-    header: SlotHeader,
+pub(super) struct Taken<T> {
+    pub(super) handle: SlotHandle,
+    pub(super) header: SlotHeader,
     value: T,
 }
 
@@ -61,6 +61,10 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatReader<T, B> {
 
     /// The oldest unread sample, marked read; `None` if there is none. Every sample comes once, those of a writer in its order.
     ///
+    /// A reader that was declared gone meanwhile ([`SlotBackend::mark_reader_disconnected`], or evicted in the midst of a mark) gets one that is
+    /// left, and counts again by marking it; the others that it had not read are gone. Who has to know takes them by
+    /// [`next_ref`](Self::next_ref) and minds gaps in the numbers.
+    ///
     /// # Errors
     /// [`SlotError::SampleSize`] for a sample that is no `T`: it is marked, and the next call goes on behind it. Else as
     /// [`SlotBackend::next_unread_slot`].
@@ -68,24 +72,25 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatReader<T, B> {
         self.marked_next().map(|taken| taken.map(|taken| taken.value))
     }
 
-    /// The newest unread sample; it and all older ones are marked read. `None` if there is none.
+    /// The newest unread sample of a writer; it and all older ones of that writer are marked read. `None` if there is none. Of several writers,
+    /// each in turn: whoever wants the last word of all of them reads until `None`.
+    ///
+    /// A reader that was declared gone meanwhile gets the newest that is left in the slots, and counts again; what is committed during this very
+    /// call it may miss.
     ///
     /// # Errors
-    /// As [`read_next`](Self::read_next).
+    /// As [`read_next`](Self::read_next), but a sample that is no `T` is passed over (and marked) if there is another.
     pub fn read(&mut self) -> Result<Option<T>, SlotError> {
-        let Some(mut newest) = self.marked_next()? else { return Ok(None) };
-        // At most as many as there can have been when the call began: a writer does not keep it here.
-        for _ in 1..self.slots {
-            // An error does not take away what was read and marked; unless it was one sample's, it comes again.
-            let Ok(Some(next)) = self.marked_next() else { break };
-            if is_newer(&next.header, &newest.header) {
-                newest = next;
-            }
-        }
-        Ok(Some(newest.value))
+        let newest = match self.newest() {
+            Err(SlotError::InPlaceUnsupported) => self.newest_by_marks(),
+            Ok(Some(taken)) => self.mark(taken.handle).map(|()| Some(taken)),
+            answer => answer,
+        };
+        newest.map(|taken| taken.map(|taken| taken.value))
     }
 
-    /// As [`read_next`](Self::read_next), but the sample is marked when the answer is dropped: until then its slot is not given out anew.
+    /// As [`read_next`](Self::read_next), but the sample is marked when the answer is dropped. Until then its slot is not given out anew, unless the
+    /// sample is taken back (see [`FlatSampleRef`]).
     ///
     /// # Errors
     /// As [`read_next`](Self::read_next).
@@ -94,33 +99,24 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatReader<T, B> {
         Ok(Some(FlatSampleRef { reader: self, taken }))
     }
 
-    /// As [`read`](Self::read), but the newest sample itself is marked when the answer is dropped: until then its slot is not given out anew.
-    /// O(slots), where the backend has [`sample_at`](SlotBackend::sample_at); else it holds the oldest.
+    /// As [`read`](Self::read), but the newest sample itself is marked when the answer is dropped. Until then its slot is not given out anew, unless
+    /// the sample is taken back (see [`FlatSampleRef`]).
+    ///
+    /// A backend without [`next_of_writer`](SlotBackend::next_of_writer) is taken for one writer's, and looked over by
+    /// [`sample_at`](SlotBackend::sample_at), O(slots); one without that, too, holds the oldest.
     ///
     /// # Errors
     /// As [`read_next`](Self::read_next).
     pub fn read_ref(&mut self) -> Result<Option<FlatSampleRef<'_, T, B>>, SlotError> {
-        let Some(mut newest) = self.next()? else { return Ok(None) };
-        for slot in 0..self.slots {
-            if let Some((handle, header)) = self.unread_at(slot)?
-                && is_newer(&header, &newest.header)
-                && let Some(taken) = self.copy(handle)?
-            {
-                newest = taken;
-            }
-        }
-        for slot in 0..self.slots {
-            if let Some((handle, header)) = self.unread_at(slot)?
-                && is_newer(&newest.header, &header)
-            {
-                self.mark(handle)?;
-            }
-        }
-        Ok(Some(FlatSampleRef { reader: self, taken: newest }))
+        let newest = match self.newest() {
+            Err(SlotError::InPlaceUnsupported) => self.newest_by_numbers(),
+            answer => answer,
+        };
+        Ok(newest?.map(|taken| FlatSampleRef { reader: self, taken }))
     }
 
     /// As [`read`](Self::read), waiting at most `timeout` in all for a sample, asleep; `None` if none came. Over a backend that cannot wait it
-    /// looks once more and says so at once.
+    /// looks once or twice more and says so at once.
     ///
     /// # Errors
     /// As [`read_next`](Self::read_next).
@@ -157,7 +153,7 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatReader<T, B> {
     }
 
     /// The oldest unread sample, marked.
-    fn marked_next(&mut self) -> Result<Option<Taken<T>>, SlotError> {
+    pub(super) fn marked_next(&self) -> Result<Option<Taken<T>>, SlotError> {
         let next = self.next()?;
         if let Some(taken) = &next {
             self.mark(taken.handle)?;
@@ -166,7 +162,7 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatReader<T, B> {
     }
 
     /// The oldest unread sample.
-    fn next(&self) -> Result<Option<Taken<T>>, SlotError> {
+    pub(super) fn next(&self) -> Result<Option<Taken<T>>, SlotError> {
         // Bounded: each further turn means that a sample was taken away between two looks at it, from a reader that does not count.
         for _ in 0..=self.slots {
             let Some(handle) = self.backend.next_unread_slot(self.index)? else { break };
@@ -178,7 +174,7 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatReader<T, B> {
     }
 
     /// Copies a sample; `None` if its slot has moved on.
-    fn copy(&self, handle: SlotHandle) -> Result<Option<Taken<T>>, SlotError> {
+    pub(super) fn copy(&self, handle: SlotHandle) -> Result<Option<Taken<T>>, SlotError> {
         let mut value = T::new_zeroed();
         let error = match self.backend.read_slot_into(handle, value.as_mut_bytes()) {
             Ok(header) if header.sample_size as usize == size_of::<T>() => return Ok(Some(Taken { handle, header, value })),
@@ -192,23 +188,13 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatReader<T, B> {
         Err(error)
     }
 
-    fn mark(&self, handle: SlotHandle) -> Result<(), SlotError> {
+    pub(super) fn mark(&self, handle: SlotHandle) -> Result<(), SlotError> {
         match self.backend.mark_read(handle, self.index) {
             // Taken away after it was copied, or owed to nobody: there is nothing to mark.
             Err(SlotError::StaleHandle) => Ok(()),
             answer => answer,
         }
     }
-
-    /// The sample in this slot, if this reader has not read it.
-    fn unread_at(&self, slot: u32) -> Result<Option<(SlotHandle, SlotHeader)>, SlotError> {
-        Ok(self.backend.sample_at(slot)?.filter(|(_, header)| !header.all_read(1 << self.index)))
-    }
-}
-
-/// Whether `one` was written after `other`, by numbers that wrap.
-fn is_newer(one: &SlotHeader, other: &SlotHeader) -> bool {
-    one.sequence_number.wrapping_sub(other.sequence_number) as i32 > 0
 }
 
 impl<T, B> fmt::Debug for FlatReader<T, B> {
@@ -217,7 +203,9 @@ impl<T, B> fmt::Debug for FlatReader<T, B> {
     }
 }
 
-/// A sample and its slot, which is not given out anew while this is held (and this reader counts). Dropping it marks the sample read.
+/// A copy of a sample, and its slot, which is not given out anew while this is held and this reader counts, or until the sample is taken back
+/// ([`SlotBackend::evict_sample`]; a [`FlatWriter`](crate::FlatWriter) does so after its straggler timeout). The copy stays as it is in any
+/// case. Dropping it marks the sample read.
 ///
 /// ```
 /// # use seqslot_core::{FlatReader, FlatStruct, FlatWriter, SlotBackend, SlotError};

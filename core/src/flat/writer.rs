@@ -40,7 +40,11 @@ pub enum WriteOutcome {
 ///
 /// A reader that is alive but does not read would hold slots for ever. So with `alloc`, where a clock runs, a sample that a reader in the mask
 /// has not read for the straggler timeout (60 s after this writer committed it, or first saw it: another writer's) counts as read by it: see
-/// [`SlotBackend::evict_sample`]. That is looked after when no slot is free.
+/// [`SlotBackend::evict_sample`]. That is looked after when no slot is free. The ages are this writer's own account, and go with it: who makes a
+/// writer for each message never finds anything too old, so keep one.
+///
+/// Whoever reads in place ([`SlotBackend::slot_read_ptr`]), and may take longer than that, has to be let do so by every writer:
+/// `with_straggler_timeout(Duration::MAX)`.
 ///
 /// Send, not Sync: each thread has a writer of its own, over the same backend if they like. A writer holds nothing of the backend but its
 /// loans.
@@ -186,7 +190,7 @@ impl<T: FlatStruct, B: Deref<Target: SlotBackend>> FlatWriter<T, B> {
     /// Publishes a copy of `sample` under pressure: where no slot is free it is dropped, or waited with, as `reliability` says.
     ///
     /// It waits at most `timeout` in all (`Duration::MAX`: for ever), asleep, and is woken by what frees a slot. Over a backend that cannot
-    /// wait it answers [`WriteOutcome::TimedOut`] after one more try.
+    /// wait it answers [`WriteOutcome::TimedOut`] after a try or two more.
     ///
     /// # Errors
     /// As [`write`](Self::write), but for [`SlotError::NoFreeSlot`].

@@ -258,6 +258,17 @@ pub trait SlotBackend: Send + Sync {
         Ok(None)
     }
 
+    /// The next sample behind that of `handle`, of the same writer, that `reader_index` has not marked, whether that of `handle` is marked or
+    /// not: for looking ahead before anything is marked. Numbers are compared within a writer only.
+    ///
+    /// # Errors
+    /// [`SlotError::StaleHandle`] if the slot does not hold the sample any more; [`SlotError::OutOfBounds`] for an index of 32 or more;
+    /// [`SlotError::InPlaceUnsupported`] by default.
+    fn next_of_writer(&self, handle: SlotHandle, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
+        let _ = (handle, reader_index);
+        Err(SlotError::InPlaceUnsupported)
+    }
+
     /// The committed sample in slot `slot_index`: its handle and header, for looking over the slots. `None` if the slot holds none, or was just
     /// moving on; by default always. The size is what the slot alleges.
     ///

@@ -8,7 +8,7 @@ use portable_atomic::Ordering::Relaxed;
 use super::backend::{ReaderMask, SlotBackend, SlotHandle, SlotHeader};
 use super::error::SlotError;
 use super::exclusive::{Exclusion, Exclusive};
-use super::reading::Reading;
+use super::reading::{Reading, behind};
 use super::writing::{RECOVERY_INTERVAL_MS, Writing};
 use super::{change, connect, payload};
 use crate::index::{ReaderIndex, WriterIndex};
@@ -276,6 +276,12 @@ where
     fn next_unread_slot(&self, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
         let reader = self.reader(reader_index)?;
         let next = self.reading.with(|reading| reading.next(&self.segment, reader))?;
+        Ok(next.map(|(slot, generation)| self.handle(slot, generation)))
+    }
+
+    fn next_of_writer(&self, handle: SlotHandle, reader_index: u8) -> Result<Option<SlotHandle>, SlotError> {
+        let reader = self.reader(reader_index)?;
+        let next = behind(self.segment.view(), reader, &self.slot(handle)?, handle.generation)?;
         Ok(next.map(|(slot, generation)| self.handle(slot, generation)))
     }
 

@@ -22,6 +22,7 @@ use crate::memory::Memory;
 use crate::registry::{Claimed, clean};
 use crate::segment::{Segment, SlotsOs};
 use crate::slots::decide::{owner_field, sweep_end};
+use crate::slots::parts::Slot;
 use crate::slots::straggler::Marking;
 use crate::slots::view::SlotsView;
 
@@ -279,17 +280,54 @@ fn peek<M: Memory>(view: &SlotsView<M>, reader: ReaderIndex, writer: WriterIndex
     None
 }
 
+/// The oldest sample behind that of `generation` in `slot`, of the same writer, that `reader` owes. Moves no cursor.
+pub(super) fn behind<M: Memory>(view: &SlotsView<M>, reader: ReaderIndex, slot: &Slot<'_, M>, generation: u32) -> Result<Option<Owed>, SlotError> {
+    super::payload::holds(slot, generation).ok_or(SlotError::StaleHandle)?;
+    // ORDERING: Relaxed, both; carried by the Acquire in `holds`.
+    let (position, of) = (slot.sequence().load(Relaxed), slot.writer().load(Relaxed));
+    if !super::payload::still_holds(view, slot, generation) {
+        return Err(SlotError::StaleHandle);
+    }
+    let Some(writer) = of.checked_sub(1).and_then(WriterIndex::new).filter(|writer| writer.get() < view.geometry().writers) else {
+        return Ok(None);
+    };
+    let next = position.wrapping_add(1);
+    match locate(view, writer, next) {
+        Place::Nowhere => return Ok(None),
+        Place::In(slot) => {
+            if let Some(generation) = owed_at(view, reader, writer, Cursor { position: next, slot }) {
+                return Ok(Some((slot, generation)));
+            }
+        }
+        Place::Lapped(_) => {}
+    }
+    // Beyond every position that can be seen below; the next one is not there, so this is none's.
+    let mut found = Cursor { position, slot: UNKNOWN };
+    for slot in view.slots() {
+        let Some(here) = owed_position(reader, writer, &slot) else { continue };
+        let head = sweep_end(head_of(view, writer), position);
+        if is_older(position, here, head) && (found.slot == UNKNOWN || is_older(here, found.position, head)) {
+            found = Cursor { position: here, slot: slot.index() };
+        }
+    }
+    Ok(owed_at(view, reader, writer, found).map(|generation| (found.slot, generation)))
+}
+
+/// The position of the sample of `writer` in this slot, if `reader` owes it.
+fn owed_position<M: Memory>(reader: ReaderIndex, writer: WriterIndex, slot: &Slot<'_, M>) -> Option<u32> {
+    // ORDERING: Acquire, edge "publish"; my bit seen, the header counts.
+    let mine = slot.unread().load(Acquire) & reader.bit() != 0;
+    // ORDERING: Relaxed, both; carried by the Acquire above.
+    (mine && slot.writer().load(Relaxed) == owner_field(writer.get())).then(|| slot.sequence().load(Relaxed))
+}
+
 /// The oldest owed position of `writer` in the slots, or `end` if none before it is owed: what was published behind it may be in a slot
 /// that was looked at before. O(slots).
 #[cold]
 fn oldest<M: Memory>(view: &SlotsView<M>, reader: ReaderIndex, writer: WriterIndex, end: u32) -> Cursor {
     let mut oldest = Cursor { position: end, slot: UNKNOWN };
     for slot in view.slots() {
-        // ORDERING: Acquire, edge "publish"; my bit seen, the header counts.
-        let mine = slot.unread().load(Acquire) & reader.bit() != 0;
-        // ORDERING: Relaxed, both; carried by the Acquire above.
-        if mine && slot.writer().load(Relaxed) == owner_field(writer.get()) {
-            let position = slot.sequence().load(Relaxed);
+        if let Some(position) = owed_position(reader, writer, &slot) {
             // Loaded behind the header, so that nothing is ahead of it: neither the position nor the end.
             let head = sweep_end(head_of(view, writer), end.wrapping_sub(1));
             if is_older(position, oldest.position, head) {
