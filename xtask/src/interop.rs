@@ -1,9 +1,8 @@
 //! seqslot against the published crates that it stands in for (`tests/interop`, a workspace of its own).
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::run::{Outcome, cargo, pass};
+use crate::run::{Outcome, cargo, closing_line, pass};
 
 /// Its manifest.
 const MANIFEST: &str = "tests/interop/Cargo.toml";
@@ -51,17 +50,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     command.args(args.only.iter().flat_map(|part| ["--only", part]));
     command.args(args.json.then_some("--json"));
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo cannot be started: {error}"))?;
-    let mut closing = None;
-    for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
-        // The last line is printed by whoever called.
-        if let Some(before) = closing.replace(line?) {
-            println!("{before}");
-        }
-    }
-    let status = child.wait()?;
-    if !status.success() {
-        return Err(format!("the two sides do not agree, or one does not work: {status}; standard error says where").into());
-    }
-    Ok(closing.ok_or("nothing was printed")?)
+    let closing = closing_line(&mut command)
+        .map_err(|error| format!("the two sides do not agree, or one does not work: {error}; standard error says where"))?;
+    Ok(closing)
 }

@@ -1,9 +1,6 @@
 //! seqslot beside its peers, in one run: the table, the picture, and both in the README.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-
-use crate::run::{Outcome, cargo, root};
+use crate::run::{Outcome, cargo, closing_line, root};
 
 /// What stands around the table in the README.
 const MARKS: [&str; 2] = ["<!-- peers: cargo xtask peers writes what is between these -->", "<!-- peers end -->"];
@@ -47,18 +44,7 @@ pub fn run(args: &Args) -> Outcome {
             command.arg("--json").arg(kept.join("figures.json"));
         }
     }
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo cannot be started: {error}"))?;
-    let mut closing = None;
-    for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
-        // The last line is printed by whoever called.
-        if let Some(before) = closing.replace(line?) {
-            println!("{before}");
-        }
-    }
-    let status = child.wait()?;
-    if !status.success() {
-        return Err(format!("the peers ended with {status}; building them needs libclang").into());
-    }
+    let closing = closing_line(&mut command).map_err(|error| format!("the peers did not run: {error}; building them needs libclang"))?;
     if is_kept {
         let table = std::fs::read_to_string(kept.join("table.md"))?;
         let shown =
@@ -67,7 +53,7 @@ pub fn run(args: &Args) -> Outcome {
         let readme = between(&std::fs::read_to_string(&path)?, &shown)?;
         std::fs::write(path, readme)?;
     }
-    Ok(closing.ok_or("the peers printed nothing")?)
+    Ok(closing)
 }
 
 /// The text with `new` between the marks.

@@ -38,6 +38,24 @@ pub fn capture(command: &mut Command) -> Result<(String, String), Box<dyn Error>
     if output.status.success() { Ok((out, err)) } else { Err(format!("{command:?} ended with {}\n{out}{err}", output.status).into()) }
 }
 
+/// Runs to the end, its output passed through but for the last line, which is given: whoever called prints it.
+pub fn closing_line(command: &mut Command) -> Outcome {
+    use std::io::BufRead;
+    let started = command.stdout(std::process::Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
+    let mut closing = None;
+    for line in std::io::BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
+        if let Some(before) = closing.replace(line?) {
+            println!("{before}");
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("it ended with {status}").into());
+    }
+    Ok(closing.ok_or("nothing was printed")?)
+}
+
 /// What `cargo test` did.
 pub struct Ran {
     /// Test binaries that ran to their end, and had tests.
