@@ -194,6 +194,37 @@ fn a_late_mark_of_a_slot_on_loan_is_no_other_samples() {
     assert_eq!(bytes(reader, next(reader, 5)), b"new");
 }
 
+/// The last of 32 marks in time, and the slot is in use again as soon as it has: a commit that has stored its number, and no size yet.
+#[test]
+fn a_mark_of_the_last_reader_in_time_is_made() {
+    let (owner, reader) = pair(1);
+    let old = send(owner, 0, b"old");
+    (0..32).filter(|&other| other != 5).for_each(|other| owner.mark_read(old, other).unwrap());
+    let (go, held) = channel();
+    arm("or", mask_at(0), 0, move || {
+        arm("load", mask_at(0), 0, move || {
+            let loan = owner.reserve_slot(u32::MAX).expect("all have read");
+            let (arrive, arrived) = channel();
+            std::thread::spawn(move || {
+                arm("store", mask_at(0) - 4, 0, move || {
+                    arrive.send(()).unwrap();
+                    held.recv().unwrap();
+                });
+                owner.commit_slot(loan, b"new").unwrap();
+            });
+            arrived.recv().unwrap();
+        });
+    });
+    let before = reader.notify_generation();
+    assert_eq!(reader.mark_read(next(reader, 5), 5), Ok(()));
+    go.send(()).unwrap();
+    // The mark's, and the commit's.
+    while reader.notify_generation() != before + 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(bytes(reader, next(reader, 5)), b"new");
+}
+
 /// A reader that sleeps is told when its bit is taken back: it may have looked while the bit hid a sample.
 #[test]
 fn a_mark_taken_back_moves_the_generation() {
