@@ -147,7 +147,9 @@ fn a_registered_reader_of_the_safe_face_is_not_evicted() {
     let registered = segment.reader().unwrap();
     let writer = Writer::new(&slots, 1 << registered.index().get()).unwrap().with_straggler_timeout(SHORT);
     insist(&writer, 0);
+    let before = slots.notify_generation();
     assert_eq!(writer.write_bp(&frame(1), Reliability::Reliable, SHORT * 5), Ok(WriteOutcome::TimedOut));
+    assert_eq!(slots.notify_generation(), before, "the writer slept, and woke nobody");
     assert_eq!(registered.take().unwrap().unwrap().len(), size_of::<Frame>());
     insist(&writer, 1);
 }

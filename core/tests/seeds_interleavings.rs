@@ -80,3 +80,52 @@ fn a_disconnection_that_died_half_done_frees_its_slots() {
     unsafe { s.view().disconnected().atomic() }.store(1, Ordering::Relaxed);
     assert!(one.reserve_slot(1).is_ok(), "nobody counts");
 }
+
+/// A reader is stopped in the midst of a mark: it is waited for once, and no more once it is declared gone.
+#[test]
+fn a_reader_stopped_in_a_mark_is_waited_for_once() {
+    const SLOTS: u64 = 64;
+    let looks: &'static Cell<u32> = Box::leak(Box::default());
+    let s = hooked(&Config::slots(SLOTS, 8).writers(1).readers(1));
+    let (one, other) = (face(s), face(s));
+    let send = |_| {
+        let loan = one.reserve_slot(1).unwrap();
+        one.commit_slot(loan, b"x").unwrap();
+        loan
+    };
+    let samples: Vec<_> = (0..SLOTS).map(send).collect();
+    other.next_unread_slot(0).unwrap();
+    let entry = s.view().reader_entry(ReaderIndex::new(0).unwrap()).unwrap();
+    unsafe { entry.marks_begun().atomic() }.store(1, Ordering::Relaxed);
+    // As many looks as two waits take, and some.
+    arm("load", entry.marks_ended().at(), 10_000, || looks.set(1));
+    for sample in samples {
+        assert_eq!(one.evict_sample(sample, 1), Ok(1));
+    }
+    HOOK.with(|hook| hook.borrow_mut().take());
+    assert_eq!((looks.get(), s.view().disconnected().load(Ordering::Relaxed)), (0, 1));
+}
+
+/// The sample moves on between an evictor's look and its claim: what is in the slot then stays.
+#[test]
+fn an_eviction_that_comes_too_late_takes_nothing_of_the_next_sample() {
+    for (access, of_state) in [("load", true), ("cas", true), ("load", false)] {
+        let s = hooked(&Config::slots(1, 8).writers(2).readers(1));
+        let (one, other) = (face(s), face(s));
+        let sample = one.reserve_slot(1).unwrap();
+        one.commit_slot(sample, b"old").unwrap();
+        // Its entry is claimed beforehand.
+        assert_eq!(other.reserve_slot(1), Err(SlotError::NoFreeSlot));
+        let slot = s.view().slot(0).unwrap();
+        arm(access, if of_state { slot.state().at() } else { slot.generation().at() }, 0, move || {
+            one.mark_read(sample, 0).unwrap();
+            let loan = one.reserve_slot(1).unwrap();
+            one.commit_slot(loan, b"new").unwrap();
+        });
+        let answer = other.evict_sample(sample, 1);
+        assert!(HOOK.with(|hook| hook.borrow_mut().take()).is_none(), "in the midst of the eviction");
+        assert!(matches!(answer, Err(SlotError::StaleHandle | SlotError::SlotBusy)), "{answer:?}");
+        let next = one.next_unread_slot(0).unwrap().expect("still owed");
+        assert_eq!(one.read_slot(next).unwrap().1, b"new");
+    }
+}

@@ -73,8 +73,11 @@ fn a_registered_reader_keeps_what_it_is_owed() {
     let registered = segment.reader().unwrap();
     let bit = registered.index().bit();
     let handle = send(&face, bit, b"kept");
+    let before = face.notify_generation();
     assert_eq!(face.evict_sample(handle, bit), Ok(0));
+    assert_eq!(face.notify_generation(), before, "nothing is touched, and nobody woken");
     assert_eq!(face.evict_sample(handle, u32::MAX), Ok(!bit), "the others, heard of or not");
+    assert_eq!(face.evict_sample(handle, u32::MAX), Ok(0));
     assert_eq!(&*registered.take().unwrap().unwrap(), b"kept");
     drop(registered);
     // Now nobody is left who owes it.
@@ -89,7 +92,7 @@ fn a_slot_that_another_writer_has_just_claimed_is_left_alone() {
     let slot = view.slot(0).unwrap();
     let state = slot.state().load(Relaxed);
     slot.state().store((state + 1) | (2 << 26), Relaxed);
-    assert_eq!(face.evict_sample(handle, R0), Ok(0));
+    assert_eq!(face.evict_sample(handle, R0), Err(SlotError::SlotBusy));
     assert_eq!((slot.state().load(Relaxed), slot.unread().load(Relaxed)), ((state + 1) | (2 << 26), u32::MAX));
     slot.state().store(state, Relaxed);
     assert_eq!(face.evict_sample(handle, R0), Ok(R0));

@@ -65,9 +65,10 @@ impl Stragglers {
             }
             if now.saturating_sub(age.since) >= self.timeout {
                 match backend.evict_sample(age.handle, owing) {
-                    // Just claimed by another writer.
-                    Ok(0) => next_look = now,
+                    // Nobody of whom it could be taken back, it may be: registered readers of the safe face are waited for.
                     Ok(readers) => evicted |= readers,
+                    // Just claimed by another writer.
+                    Err(SlotError::SlotBusy) => next_look = now,
                     // It has moved on by itself.
                     Err(SlotError::StaleHandle) => {}
                     Err(error) => return Err(error),

@@ -237,8 +237,9 @@ pub trait SlotBackend: Send + Sync {
 
     /// Pointer to the committed sample's data and its length, for reading in place.
     ///
-    /// The bytes stay as they are until the slot is given out anew, which does not happen while a reader that counts has not marked it:
-    /// read, then mark. A caller that does not count (no reserve names its bit, or it was disconnected) gets no such promise:
+    /// The bytes stay as they are until the slot is given out anew, which does not happen while a reader that counts has not marked it, or until
+    /// the sample was taken back from it ([`evict_sample`](Self::evict_sample); a [`FlatWriter`](crate::FlatWriter) does so after its straggler
+    /// timeout, 60 s unless told otherwise): read, then mark. A caller that does not count (no reserve names its bit, or it was disconnected) gets no such promise:
     /// `read_slot` is for it. The pointer must not be used after the allocator is dropped.
     ///
     /// # Errors
@@ -280,7 +281,7 @@ pub trait SlotBackend: Send + Sync {
     }
 
     /// Has the sample count as read by those of `readers` that have not read it: they live, perhaps, and do not read. Those for whom that was
-    /// done now; nobody, where another process has just claimed the slot: try again. Whatever else a reader has not read stays owed to it, and its
+    /// done now; where there is nobody, nothing is touched. Whatever else a reader has not read stays owed to it, and its
     /// next look does not find this sample.
     ///
     /// A reader that is stopped in the very midst of a mark is declared gone as well, as by
@@ -290,8 +291,8 @@ pub trait SlotBackend: Send + Sync {
     /// By default each of the readers is declared gone, and so free of all that it has not read.
     ///
     /// # Errors
-    /// [`SlotError::StaleHandle`] if the slot does not hold the sample any more; [`SlotError::NoWriterEntry`] if this backend has not written
-    /// before.
+    /// [`SlotError::StaleHandle`] if the slot does not hold the sample any more; [`SlotError::SlotBusy`] if another process has just claimed it: try
+    /// again. [`SlotError::NoWriterEntry`] if this backend has not written before.
     fn evict_sample(&self, handle: SlotHandle, readers: ReaderMask) -> Result<ReaderMask, SlotError> {
         let _ = handle;
         let mut evicted = 0;

@@ -26,6 +26,8 @@ pub enum SlotError {
     InPlaceUnsupported,
     /// The handle's loan or sample is not in its slot (any more), or the handle is another segment's.
     StaleHandle,
+    /// Another process has claimed the slot just now; try again.
+    SlotBusy,
     /// Every writer entry of the segment is taken by somebody alive.
     NoWriterEntry,
     /// The reader index is registered by the safe face, or just changing hands.
@@ -66,7 +68,7 @@ impl SlotError {
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
-            Self::NoFreeSlot | Self::NoWriterEntry | Self::ReaderTaken | Self::SafeWriter { .. } => Cause::Contention,
+            Self::NoFreeSlot | Self::SlotBusy | Self::NoWriterEntry | Self::ReaderTaken | Self::SafeWriter { .. } => Cause::Contention,
             Self::OutOfBounds
             | Self::SampleTooLarge { .. }
             | Self::InPlaceUnsupported
@@ -93,6 +95,7 @@ impl fmt::Display for SlotError {
             Self::LockPoisoned => f.write_str("a lock is poisoned"),
             Self::InPlaceUnsupported => f.write_str("this backend has no access in place"),
             Self::StaleHandle => f.write_str("the handle's loan or sample is not in its slot any more, or the handle is another segment's"),
+            Self::SlotBusy => f.write_str("another process has claimed the slot just now; try again"),
             Self::NoWriterEntry => f.write_str("every writer entry of the segment is taken by a living process"),
             Self::ReaderTaken => f.write_str("the reader index is taken by a reader of the safe face"),
             Self::Overwrites => f.write_str("the segment allows overwriting: it keeps no account of who owes a read"),

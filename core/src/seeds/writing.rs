@@ -232,7 +232,7 @@ impl<O: SlotsOs> Writing<O> {
         let me = self.entry(segment)?;
         match segment.protocol().take_back(me, index, generation, readers) {
             TakenBack::From(evicted) => Ok(evicted),
-            TakenBack::Busy => Ok(0),
+            TakenBack::Busy => Err(SlotError::SlotBusy),
             TakenBack::Gone => Err(SlotError::StaleHandle),
         }
     }

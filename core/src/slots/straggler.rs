@@ -8,6 +8,7 @@
 //! | the marks of reader r, after the heavy fence | what it means | the evictor |
 //! |---|---|---|
 //! | as many ended as begun | one that begins later sees its bit cleared, and one that ended cleared this sample's | is done |
+//! | (it is gone already) | nothing is owed to it | does not look |
 //! | not so, for the length of a spin | r is in the midst of one: on its way out, stopped, or dead | declares r gone as well: what such a mark hides is not owed to it |
 //! | (the index was ever shared by two, or the system refused the fence) | nobody can tell | the same |
 //!
@@ -44,6 +45,10 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
         if !holds(&slot, generation) {
             return TakenBack::Gone;
         }
+        // ORDERING: Relaxed; a hint, looked at again in the claimed slot. Where nobody can be evicted nothing is touched, and nobody told.
+        if slot.unread().load(Relaxed) & self.evictable(readers) == 0 {
+            return TakenBack::From(0);
+        }
         // ORDERING: Relaxed; a hint, the exchange below decides.
         let state = slot.state().load(Relaxed);
         // ORDERING: Acquire, edge "unown"; pairs with the Release of whoever gave the slot up. Failure: Relaxed, nothing is concluded.
@@ -61,15 +66,17 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
     fn clear(self, slot: &Slot<'_, M>, readers: u32) -> u32 {
         // Full fence, edge "again": who becomes active, and is not seen below, sees this slot's publication in its sweep.
         self.view.memory().fence_full();
-        // ORDERING: Relaxed; the fence.
-        let stragglers = readers & first_bits(self.view.geometry().readers) & !self.view.active().load(Relaxed);
+        let stragglers = self.evictable(readers);
         // ORDERING: Relaxed; the Release of the state carries it. Other readers' Releases of their bits go on through an exchange.
         let owed = slot.unread().fetch_and(!stragglers, Relaxed) & stragglers;
         // Heavy fence, edge "straggler": a mark's beginning is seen below, or the mark sees its bit cleared.
         let covered = self.view.fence_heavy(self.os);
         // ORDERING: Relaxed; the fence: who begins to share an index makes a full one before its first look.
         let shared = self.view.shared().load(Relaxed);
-        for reader in bits(owed).filter_map(ReaderIndex::new) {
+        // Who is gone already is not waited for: before it counts again it makes a full fence, and whatever it looks at then is cleared.
+        // ORDERING: Relaxed; the fence.
+        let gone = self.view.disconnected().load(Relaxed);
+        for reader in bits(owed & !gone).filter_map(ReaderIndex::new) {
             let is_counted = covered && shared & reader.bit() == 0;
             if !is_counted || !self.view.reader_entry(reader).is_some_and(|entry| becomes_quiet(&entry)) {
                 // ORDERING: Relaxed; the Release of the state carries it to whoever is given this slot.
@@ -77,6 +84,12 @@ impl<M: MemoryCas, O: Os> Protocol<'_, M, O> {
             }
         }
         owed
+    }
+
+    /// Those of `readers` that there are and that are not registered.
+    fn evictable(self, readers: u32) -> u32 {
+        // ORDERING: Relaxed; a hint, or behind the caller's full fence.
+        readers & first_bits(self.view.geometry().readers) & !self.view.active().load(Relaxed)
     }
 }
 

@@ -57,7 +57,7 @@ fn publish(face: &Face, sequence: u32) {
 
 fn take_back(evictor: &Face, handle: SlotHandle) {
     match evictor.evict_sample(handle, 1) {
-        Ok(0 | 1) | Err(SlotError::StaleHandle) => {}
+        Ok(0 | 1) | Err(SlotError::StaleHandle | SlotError::SlotBusy) => {}
         other => panic!("{other:?}"),
     }
 }
@@ -77,8 +77,11 @@ fn drain(face: &Face) -> Vec<u32> {
 
 /// The writer goes on if it may; what it sent.
 fn go_on(world: &World, writer: &Face) -> Vec<u32> {
-    let counting = !world.view().disconnected().load(Plainly) & 1;
-    let loan = if looks_free_for(writer, counting) { writer.reserve_slot(1).ok() } else { None };
+    go_on_for(1, !world.view().disconnected().load(Plainly) & 1, writer)
+}
+
+fn go_on_for(named: u32, counting: u32, writer: &Face) -> Vec<u32> {
+    let loan = if looks_free_for(writer, counting) { writer.reserve_slot(named).ok() } else { None };
     loan.map(|loan| writer.commit_slot(loan, &value(0, 1)).expect("its own loan")).into_iter().collect()
 }
 
@@ -118,14 +121,15 @@ fn a_sample_is_taken_back_while_its_slot_is_used_again() {
         let handle = reader.next_unread_slot(0).expect("an index").expect("committed");
         // Its entry is claimed beforehand.
         assert_eq!(evictor.reserve_slot(1), Err(SlotError::NoFreeSlot));
-        assert_eq!(drain(&reader), [0]);
         let taking_back = thread::spawn(move || {
             take_back(&evictor, handle);
             evictor
         });
-        let sent = go_on(&world, &writer);
+        // Nobody counts for this writer, so that the slot is free while the evictor has something to clear.
+        let sent = go_on_for(0, 0, &writer);
         let evictor = taking_back.join().expect("no panic");
-        assert_eq!(drain(&reader), sent);
+        let got = drain(&reader);
+        assert!(got == sent || sent.is_empty() && got == [0], "{got:?} of {sent:?}");
         let loan = evictor.reserve_slot(1).expect("nothing is stuck");
         evictor.discard_slot(loan).expect("on loan");
     });
