@@ -1,13 +1,16 @@
 //! The seeds' allocator between real processes and threads.
 #![allow(clippy::result_large_err)]
 
+#[path = "support/allocators.rs"]
+mod allocators;
 mod support;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use allocators::{late_reader_reads_nothing_torn, one_of_two_threads_commits, send};
 use seqslot::{
     AttachError, CreateError, GeometryError, PosixSlotAllocator, PosixSlotError, ShmFault, SlotBackend, SlotError, SlotHandle, WriterIndex,
 };
@@ -23,12 +26,6 @@ const _: () = {
     is::<PosixSlotError>();
     is_backend::<PosixSlotAllocator>();
 };
-
-fn send(slots: &dyn SlotBackend, mask: u32, bytes: &[u8]) -> SlotHandle {
-    let handle = slots.reserve_slot(mask).unwrap();
-    slots.commit_slot(handle, bytes).unwrap();
-    handle
-}
 
 /// Longer than anything here takes: a test that hangs fails.
 const LONG: Duration = Duration::from_secs(60);
@@ -234,68 +231,14 @@ fn two_threads_commit_through_one_allocator_each_in_its_order() {
 #[test]
 fn of_two_threads_with_copies_of_a_handle_one_commits() {
     let (_folder, path) = place();
-    let slots = PosixSlotAllocator::create(&path, 2, 64).unwrap();
-    let barrier = std::sync::Barrier::new(2);
-    for round in 0..2000_u32 {
-        let handle = slots.reserve_slot(0).unwrap();
-        let commit = |thread: u8| {
-            barrier.wait();
-            slots.commit_slot(handle, &[thread; 64])
-        };
-        let (one, two) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| commit(1));
-            (commit(0), other.join().unwrap())
-        });
-        let winner = match (one, two) {
-            (Ok(sequence), Err(SlotError::StaleHandle)) if sequence == round => 0,
-            (Err(SlotError::StaleHandle), Ok(sequence)) if sequence == round => 1,
-            answers => panic!("{answers:?}"),
-        };
-        assert_eq!(slots.read_slot(handle).unwrap().1, [winner; 64], "the loser wrote nothing");
-    }
-}
-
-/// Ends the other thread also when this one panics.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    one_of_two_threads_commits(&PosixSlotAllocator::create(&path, 2, 64).unwrap());
 }
 
 #[test]
 fn a_late_reader_of_a_slot_reused_at_full_speed_never_reads_torn_bytes() {
     let (_folder, path) = place();
     let slots = PosixSlotAllocator::create(&path, 2, 512).unwrap();
-    let late = PosixSlotAllocator::attach(&path).unwrap();
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            // Nobody counts, so slots are reused while they are read.
-            for number in 0_u32.. {
-                send(&slots, 0, &[number as u8; 512][..if number % 2 == 0 { 512 } else { 100 }]);
-                if is_over.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-        });
-        let _over = Over(&is_over);
-        let (mut whole, mut stale) = (0, 0);
-        while whole < 20_000 || stale < 20 {
-            let Some(handle) = late.next_unread_slot(0).unwrap() else { continue };
-            match late.read_slot(handle) {
-                Ok((header, bytes)) => {
-                    let number = header.sequence_number as u8;
-                    assert!(bytes.iter().all(|byte| *byte == number), "torn: {number} and {bytes:?}");
-                    assert_eq!(bytes.len(), if number.is_multiple_of(2) { 512 } else { 100 });
-                    whole += 1;
-                }
-                Err(SlotError::StaleHandle) => stale += 1,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    });
+    late_reader_reads_nothing_torn(&slots, &PosixSlotAllocator::attach(&path).unwrap());
 }
 
 #[test]
