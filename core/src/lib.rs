@@ -7,7 +7,7 @@
 //!
 //! # Features
 //!
-//! `alloc`: handles over `Arc<Segment>`, and [`zerodds`] segments, whose owner keeps its loans in its own memory. `std`: error texts of the system (implies `alloc`). `defmt`: formatting for embedded logs.
+//! `alloc`: handles over `Arc<Segment>`, and `zerodds` segments, whose owner keeps its loans in its own memory. `std`: error texts of the system (implies `alloc`). `defmt`: formatting for embedded logs.
 //! On targets without compare-and-swap only what needs none is there: layouts, snapshots.
 #![no_std]
 #![deny(unsafe_code)]
